@@ -1,0 +1,77 @@
+//! What a person can ask of the engine.
+
+use crate::engine::view::PeerId;
+use crate::media::device::{CameraChoice, MicChoice, SpeakerChoice};
+use crate::settings::Settings;
+
+/// What a person came for.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Intent {
+    /// A new meeting, on this device.
+    Start,
+    /// The meeting behind an invite link. It holds secrets: it has no `Debug`.
+    Join(String),
+}
+
+/// What two people found when they compared their safety numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The numbers were equal. It is remembered for this identity key.
+    Match,
+    /// They were not: media to and from that peer stops.
+    Mismatch,
+    /// The person takes an earlier verdict back.
+    Withdrawn,
+}
+
+/// One request. The engine answers by a new [`View`](super::View) or an [`Event`](super::Event).
+#[derive(Clone)]
+pub enum Command {
+    /// Opens the pre-join screen and starts the preview of camera and microphone.
+    Prepare(Intent),
+    /// From the pre-join screen into the meeting (or its lobby), under this name.
+    Enter {
+        /// The name that the others will see once admitted.
+        name: String,
+    },
+    /// From pre-join, or from the ended screen, back home. Releases the devices.
+    GoHome,
+    /// Leaves the meeting, the lobby, or gives up connecting.
+    Leave,
+    /// Microphone on (`true`) or muted.
+    SetMic(bool),
+    /// Camera on or off. Off releases the device.
+    SetCamera(bool),
+    /// Another camera; it is remembered.
+    ChooseCamera(CameraChoice),
+    /// Another microphone; it is remembered.
+    ChooseMic(MicChoice),
+    /// Another speaker; it is remembered.
+    ChooseSpeaker(SpeakerChoice),
+    /// Looks for devices now.
+    RefreshDevices,
+    /// Plays a short sound on the chosen speaker.
+    TestSound,
+    /// Lets a knocker in.
+    Admit(PeerId),
+    /// Turns a knocker away.
+    Decline(PeerId),
+    /// What the comparison of safety numbers with a peer showed.
+    Judge {
+        /// With whom it was compared.
+        peer: PeerId,
+        /// What it showed.
+        verdict: Verdict,
+    },
+    /// How loud a peer is played: 0 silent, 1 as sent, 2 at most.
+    SetVolume {
+        /// Whose.
+        peer: PeerId,
+        /// Factor, clamped to 0..=2.
+        volume: f32,
+    },
+    /// Replaces the settings, applies and saves them.
+    ChangeSettings(Box<Settings>),
+    /// Ends everything in good order; the engine stops.
+    Quit,
+}

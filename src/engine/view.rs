@@ -1,0 +1,354 @@
+//! The whole truth of what may be shown. The window keeps no state of the meeting of its own.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::media::device::DeviceList;
+use crate::media::frame::{Latest, Picture};
+use crate::settings::Settings;
+
+/// A peer within this meeting, numbered by this engine.
+pub type PeerId = u32;
+
+/// Everything a window may show, as of one moment.
+#[derive(Clone)]
+pub struct View {
+    /// Where the person is.
+    pub stage: Stage,
+    /// This device's identity, as a person reads it: groups of letters and digits.
+    pub fingerprint: String,
+    /// The settings in force.
+    pub settings: Arc<Settings>,
+    /// What can be chosen.
+    pub devices: Arc<DeviceList>,
+    /// Own camera and microphone (in pre-join, lobby and meeting).
+    pub own: Own,
+    /// What gets in the way just now, most serious first.
+    pub notices: Vec<Notice>,
+}
+
+/// Where the person is.
+#[derive(Clone)]
+pub enum Stage {
+    /// Nothing is going on.
+    Home,
+    /// Before a meeting, with preview.
+    PreJoin(PreJoin),
+    /// On the way to the relay or to the host: nothing is shared yet.
+    Connecting(Connecting),
+    /// At the door: a session with the host alone; no media, no key, no names.
+    Lobby(Lobby),
+    /// In the meeting.
+    Meeting(Box<Meeting>),
+    /// After it.
+    Ended(Ended),
+}
+
+/// Own devices and whether they are on.
+#[derive(Clone)]
+pub struct Own {
+    /// Microphone on (not muted).
+    pub mic_on: bool,
+    /// Camera on.
+    pub camera_on: bool,
+    /// State of the chosen microphone.
+    pub mic: DeviceState,
+    /// State of the chosen camera.
+    pub camera: DeviceState,
+    /// State of the chosen speaker.
+    pub speaker: DeviceState,
+    /// Loudness of the microphone now: 0 silence … 1 full scale, on a perceptual (dB) scale. Moves while muted too.
+    pub mic_level: f32,
+    /// Own picture, not mirrored.
+    pub picture: Arc<Latest<Picture>>,
+}
+
+/// What a device is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeviceState {
+    /// Off by choice, and released.
+    Off,
+    /// Being opened.
+    Opening,
+    /// Running, under this name.
+    Running(String),
+    /// Not running, and why, in a sentence for the person.
+    Failed(String),
+}
+
+/// The pre-join screen.
+#[derive(Clone)]
+pub struct PreJoin {
+    /// `None` when starting a meeting; the link's facts when joining.
+    pub link: Option<LinkFacts>,
+}
+
+/// What an invite link says, before anyone is contacted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkFacts {
+    /// Fingerprint of the host's identity key.
+    pub host_fingerprint: String,
+    /// Whether this device has met that key.
+    pub host: Familiarity,
+    /// Host name or address of the relay, as a person reads it.
+    pub relay: String,
+    /// When it stops working (seconds since 1970), if ever.
+    pub expires: Option<u64>,
+}
+
+/// What the checked text of the link field is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkCheck {
+    /// Nothing typed yet.
+    Empty,
+    /// A good link.
+    Good(LinkFacts),
+    /// Not usable, and why, in a sentence.
+    Bad(String),
+}
+
+/// Whether an identity key is known on this device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Familiarity {
+    /// Never met.
+    New,
+    /// Met before under this name, not compared.
+    Met(String),
+    /// Compared and found right, under this name.
+    Verified(String),
+    /// The name resembles that of a saved contact who has another key.
+    LookAlike(String),
+}
+
+/// On the way in.
+#[derive(Clone, Debug)]
+pub struct Connecting {
+    /// What is being tried, as a sentence in the present tense.
+    pub step: String,
+}
+
+/// At the door.
+#[derive(Clone, Debug)]
+pub struct Lobby {
+    /// Fingerprint of the host, proven by the handshake.
+    pub host_fingerprint: String,
+    /// Own safety number with the host: 60 digits in groups of five.
+    pub safety_number: String,
+    /// Since when.
+    pub since: Instant,
+}
+
+/// In the meeting.
+#[derive(Clone)]
+pub struct Meeting {
+    /// Whether this device hosts.
+    pub hosting: bool,
+    /// The invite link to hand out (the host only). A secret.
+    pub link: Option<String>,
+    /// State of the encryption, from the state of the code.
+    pub encryption: Encryption,
+    /// Since when this person is in it.
+    pub since: Instant,
+    /// The others, in the order in which they came.
+    pub peers: Vec<Peer>,
+    /// Who waits at the door (the host only).
+    pub knocks: Vec<Knock>,
+    /// How many attempts at the door did not know the invite's secret (the host only).
+    pub refused: u64,
+    /// The rendezvous relay.
+    pub relay: Relay,
+}
+
+/// The word in the pill at the top left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Encryption {
+    /// Nobody else is here: nothing is sent.
+    Alone,
+    /// Keys are being agreed; nothing is sent until they are.
+    Agreeing,
+    /// End-to-end encrypted with everyone here; not everyone has been verified.
+    Encrypted,
+    /// End-to-end encrypted, and everyone here has been verified.
+    Verified,
+    /// A comparison of safety numbers failed, or a verified person's key changed; the sentence says which.
+    Warning(String),
+}
+
+/// Somebody else in the meeting.
+#[derive(Clone)]
+pub struct Peer {
+    /// Number within this meeting.
+    pub id: PeerId,
+    /// The name they gave (or the one they were saved under).
+    pub name: String,
+    /// Fingerprint of their identity key.
+    pub fingerprint: String,
+    /// Their newest picture.
+    pub picture: Arc<Latest<Picture>>,
+    /// How loud they are now, 0..=1 on a perceptual scale.
+    pub level: f32,
+    /// Playback volume, 0..=2.
+    pub volume: f32,
+    /// Their microphone is on.
+    pub mic_on: bool,
+    /// Their camera is on.
+    pub camera_on: bool,
+    /// State of the path to them.
+    pub link: PeerLink,
+    /// Whether their key has been compared.
+    pub verification: Verification,
+    /// Pair safety number: 60 digits in twelve groups of five, separated by single spaces.
+    pub safety_number: String,
+    /// The same as a QR code, row by row; true is dark. Without a quiet zone.
+    pub safety_qr: Arc<Vec<Vec<bool>>>,
+    /// Key generation they seal with.
+    pub generation: u32,
+    /// How media reach them; `None` until a path is found.
+    pub route: Option<Route>,
+    /// Figures of the last second.
+    pub stats: PeerStats,
+}
+
+/// State of the path to a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerLink {
+    /// Looking for a path.
+    Connecting,
+    /// Media flow.
+    Live,
+    /// The path was lost and is being sought again.
+    Reconnecting,
+    /// Media were stopped because safety numbers differed.
+    Stopped,
+}
+
+/// Whether a peer's identity key has been compared by the person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verification {
+    /// Not yet.
+    No,
+    /// Yes, on this day (seconds since 1970).
+    Yes {
+        /// When.
+        since: u64,
+    },
+    /// Compared, and different.
+    Mismatch,
+    /// Somebody of this name was verified with another key.
+    Changed,
+}
+
+/// How media reach a peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Through a TURN relay rather than directly.
+    pub relayed: bool,
+    /// Own address and port as used.
+    pub local: String,
+    /// The peer's address and port as used.
+    pub remote: String,
+}
+
+/// Figures of the last second with a peer.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct PeerStats {
+    /// Round trip in milliseconds.
+    pub rtt_ms: Option<f32>,
+    /// Pictures decoded a second.
+    pub fps: f32,
+    /// Width of their picture in pixels.
+    pub width: u32,
+    /// Height of their picture in pixels.
+    pub height: u32,
+    /// Received, kbit/s.
+    pub receive_kbps: f32,
+    /// Sent, kbit/s.
+    pub send_kbps: f32,
+    /// Packets lost on the way here, percent.
+    pub loss_percent: f32,
+    /// Frames that did not open (forged, replayed, or sealed with an unknown key), since the start.
+    pub unopened: u64,
+}
+
+/// Somebody at the door.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Knock {
+    /// Number to admit or decline by.
+    pub id: PeerId,
+    /// The name they gave. Not proven.
+    pub name: String,
+    /// Fingerprint of their identity key, proven by the handshake.
+    pub fingerprint: String,
+    /// Whether this device has met that key.
+    pub who: Familiarity,
+}
+
+/// The rendezvous relay, and what it takes to reach it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Relay {
+    /// Its address as a person reads it.
+    pub address: String,
+    /// It runs inside this app.
+    pub embedded: bool,
+    /// The connection to it stands.
+    pub connected: bool,
+    /// Addresses that the link offers.
+    pub reachable: Vec<String>,
+    /// What came of asking the router for a port: `None` while not asked for.
+    pub port_mapping: Option<PortMapping>,
+    /// It is announced on the local network.
+    pub announced: bool,
+}
+
+/// What came of asking the router to open a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PortMapping {
+    /// The router is being asked.
+    Asking,
+    /// It agreed: people on the internet can reach this address.
+    Open(String),
+    /// It did not, and why, in a sentence.
+    Refused(String),
+}
+
+/// After the meeting.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// Why, in a sentence.
+    pub reason: String,
+    /// Whether it ended by something going wrong.
+    pub failed: bool,
+    /// How long it lasted; `None` if it never began.
+    pub lasted: Option<Duration>,
+    /// Names of those who were there, and whether each was verified.
+    pub met: Vec<(String, bool)>,
+    /// Going back the same way is possible.
+    pub rejoin: bool,
+}
+
+/// Something that gets in the way. One place in the window, one wording each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// The path to a peer was lost and is sought again.
+    Reconnecting {
+        /// Who.
+        name: String,
+    },
+    /// The relay cannot be reached; media go on, nobody new can join.
+    RelayLost,
+    /// The chosen camera stopped.
+    CameraLost(String),
+    /// The chosen microphone stopped.
+    MicLost(String),
+    /// The chosen speaker stopped.
+    SpeakerLost(String),
+    /// The microphone is on but has delivered pure silence for a while.
+    MicSilent,
+    /// The person speaks while muted.
+    SpeakingWhileMuted,
+    /// A verified person came back with another key.
+    KeyChanged {
+        /// Who.
+        name: String,
+    },
+}
