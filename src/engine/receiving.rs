@@ -1,0 +1,330 @@
+//! The way in: a sealed frame is opened, or dropped and counted; only what opened is ever decoded.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::crypto::frame::{Opener, Stream};
+use crate::crypto::secret::Secret;
+use crate::engine::recording::PictureRecorder;
+use crate::media::decodable::Decodable;
+use crate::media::frame::{BLOCK, Latest, Picture};
+use crate::media::h264::H264Decoder;
+use crate::media::jitter::{JitterBuffer, Play};
+use crate::media::level::Meter;
+use crate::media::mixer::Mixer;
+use crate::media::opus::OpusDecoder;
+use crate::media::stamp;
+use crate::protocol::media_header;
+
+/// Opened frames that may wait for the decoder: half a second. Past that the decoder has lost touch and starts afresh.
+const DECODER_QUEUE: usize = 16;
+/// A pause between two shown pictures that a person notices.
+const FREEZE: Duration = Duration::from_millis(200);
+/// Latencies kept for a report: ten minutes at thirty pictures a second.
+const LATENCIES: usize = 18_000;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What was received from one peer, since the start.
+#[derive(Default)]
+pub(crate) struct ReceiveCounters {
+    pub(crate) video_opened: AtomicU64,
+    pub(crate) video_decoded: AtomicU64,
+    pub(crate) video_dropped: AtomicU64,
+    pub(crate) video_bytes: AtomicU64,
+    pub(crate) audio_received: AtomicU64,
+    pub(crate) audio_concealed: AtomicU64,
+    pub(crate) unopened: AtomicU64,
+    pub(crate) width: AtomicU32,
+    pub(crate) height: AtomicU32,
+    pub(crate) freeze_ms: AtomicU64,
+    pub(crate) last_counter: AtomicU64,
+}
+
+/// Picture-in to picture-out times, known only for the built-in test picture, which carries its time of capture.
+#[derive(Default)]
+pub(crate) struct Latencies {
+    /// Milliseconds, in order of arrival.
+    pub(crate) millis: Vec<f64>,
+}
+
+/// Everything that comes from one peer.
+pub(crate) struct Inbound {
+    meeting: [u8; 32],
+    opener: Mutex<Opener>,
+    sound: Mutex<Sound>,
+    video: SyncSender<Job>,
+    stopped: AtomicBool,
+    wants_key: Arc<AtomicBool>,
+    overflowed: AtomicBool,
+    level: AtomicU32,
+    /// The newest decoded picture.
+    pub(crate) picture: Arc<Latest<Picture>>,
+    pub(crate) counters: Arc<ReceiveCounters>,
+    pub(crate) latencies: Arc<Mutex<Latencies>>,
+    /// The newest decoded picture, kept after the camera went off (only while measuring).
+    pub(crate) last_shown: Arc<Mutex<Option<Arc<Picture>>>>,
+    /// When the first picture was decoded.
+    pub(crate) first_picture: Arc<Mutex<Option<Instant>>>,
+}
+
+struct Sound {
+    jitter: JitterBuffer,
+    decoder: Option<OpusDecoder>,
+    meter: Meter,
+    volume: f32,
+    block: [f32; BLOCK],
+}
+
+struct Job {
+    data: Vec<u8>,
+    key: bool,
+    gap_before: bool,
+}
+
+/// What the decoder thread needs besides the frames.
+pub(crate) struct DecoderTap {
+    /// Called after each picture.
+    pub(crate) wake: Arc<dyn Fn() + Send + Sync>,
+    /// Called when a key frame is needed.
+    pub(crate) want_key_frame: Arc<dyn Fn() + Send + Sync>,
+    /// Keeps every decoded picture, if asked to.
+    pub(crate) recorder: Option<PictureRecorder>,
+    /// Read the time of capture out of test pictures.
+    pub(crate) measure: bool,
+}
+
+impl Inbound {
+    /// Starts a peer's decoder. Frames are bound to `meeting`; `sender` is the peer's index in it.
+    pub(crate) fn start(meeting: [u8; 32], sender: u16, tap: DecoderTap) -> std::io::Result<(Arc<Self>, JoinHandle<()>)> {
+        let (video, jobs) = sync_channel(DECODER_QUEUE);
+        let sound = Sound {
+            jitter: JitterBuffer::default(),
+            decoder: OpusDecoder::new().inspect_err(|error| tracing::error!(%error, "no Opus decoder")).ok(),
+            meter: Meter::default(),
+            volume: 1.0,
+            block: [0.0; BLOCK],
+        };
+        let inbound = Arc::new(Self {
+            meeting,
+            opener: Mutex::new(Opener::new(sender)),
+            sound: Mutex::new(sound),
+            video,
+            stopped: AtomicBool::new(false),
+            wants_key: Arc::default(),
+            overflowed: AtomicBool::new(false),
+            level: AtomicU32::new(0),
+            picture: Arc::default(),
+            counters: Arc::default(),
+            latencies: Arc::default(),
+            last_shown: Arc::default(),
+            first_picture: Arc::default(),
+        });
+        let decoder = Decoder {
+            picture: inbound.picture.clone(),
+            counters: inbound.counters.clone(),
+            latencies: inbound.latencies.clone(),
+            first_picture: inbound.first_picture.clone(),
+            last_shown: inbound.last_shown.clone(),
+            tap,
+            shown_at: None,
+        };
+        // The thread holds the queue's far end only: it ends when the last `Inbound` is dropped.
+        let thread = std::thread::Builder::new().name("video-decoder".into()).spawn(move || decoder.run(&jobs))?;
+        Ok((inbound, thread))
+    }
+
+    /// Frames of this generation can be opened from now on.
+    pub(crate) fn insert_key(&self, generation: u32, base: &Secret<32>) {
+        lock(&self.opener).insert(generation, base);
+    }
+
+    /// Frames of this generation are refused from now on.
+    pub(crate) fn retire_key(&self, generation: u32) {
+        lock(&self.opener).retire(generation);
+    }
+
+    /// Nothing of this peer is opened, shown or heard any more.
+    pub(crate) fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+        self.picture.clear();
+    }
+
+    /// Their camera went off: the last picture must not stand still as if they were there.
+    pub(crate) fn clear_picture(&self) {
+        self.picture.clear();
+    }
+
+    /// How loud they are, 0..=1.
+    pub(crate) fn level(&self) -> f32 {
+        f32::from_bits(self.level.load(Ordering::Relaxed))
+    }
+
+    /// Playback volume, 0..=2.
+    pub(crate) fn set_volume(&self, volume: f32) {
+        lock(&self.sound).volume = volume.clamp(0.0, 2.0);
+    }
+
+    /// A sealed picture arrived. `gap_before`: at least one before it is lost for good.
+    pub(crate) fn handle_video(&self, sealed: &[u8], gap_before: bool) {
+        let mut data = Vec::with_capacity(sealed.len());
+        if !self.open(sealed, Stream::Camera, &mut data) {
+            self.overflowed.store(true, Ordering::Relaxed);
+            return;
+        }
+        self.counters.video_opened.fetch_add(1, Ordering::Relaxed);
+        self.counters.video_bytes.fetch_add(sealed.len() as u64, Ordering::Relaxed);
+        let Some((header, body)) = media_header::read_video(&data) else {
+            self.counters.video_dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
+        let gap_before = self.overflowed.swap(false, Ordering::Relaxed) || gap_before;
+        let job = Job { data: body.to_vec(), key: header.key, gap_before };
+        if let Err(TrySendError::Full(_)) = self.video.try_send(job) {
+            self.counters.video_dropped.fetch_add(1, Ordering::Relaxed);
+            self.overflowed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// A sealed packet of sound arrived.
+    pub(crate) fn handle_audio(&self, now: Instant, sealed: &[u8], seq: u16, rtp_ts: u32) {
+        let mut data = Vec::with_capacity(sealed.len());
+        if !self.open(sealed, Stream::Audio, &mut data) {
+            return;
+        }
+        let Some((_, packet)) = media_header::read_audio(&data) else { return };
+        self.counters.audio_received.fetch_add(1, Ordering::Relaxed);
+        lock(&self.sound).jitter.push(now, seq, rtp_ts, packet);
+    }
+
+    fn open(&self, sealed: &[u8], expected: Stream, out: &mut Vec<u8>) -> bool {
+        if self.stopped.load(Ordering::Acquire) {
+            return false;
+        }
+        match lock(&self.opener).open(&self.meeting, sealed, out) {
+            // A picture's key does not open sound, but a member could still send one stream's frame on the other's track.
+            Ok(opened) if opened.stream == expected => true,
+            Ok(_) => {
+                self.counters.unopened.fetch_add(1, Ordering::Relaxed);
+                false
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a frame did not open");
+                self.counters.unopened.fetch_add(1, Ordering::Relaxed);
+                false
+            }
+        }
+    }
+
+    /// Adds the next 20 ms of this peer to `mix`.
+    pub(crate) fn play_into(&self, now: Instant, mix: &mut Mixer) {
+        let mut sound = lock(&self.sound);
+        let Sound { jitter, decoder, meter, volume, block } = &mut *sound;
+        let Some(decoder) = decoder else { return };
+        let outcome = match jitter.pop(now) {
+            Play::Packet(packet) => decoder.decode(&packet, block),
+            Play::Recover(next) => {
+                self.counters.audio_concealed.fetch_add(1, Ordering::Relaxed);
+                decoder.recover(&next, block)
+            }
+            Play::Conceal => {
+                self.counters.audio_concealed.fetch_add(1, Ordering::Relaxed);
+                decoder.conceal(block)
+            }
+            Play::Silence => {
+                block.fill(0.0);
+                Ok(())
+            }
+        };
+        if outcome.is_err() || self.stopped.load(Ordering::Acquire) {
+            block.fill(0.0);
+        }
+        self.level.store(meter.update(block).to_bits(), Ordering::Relaxed);
+        mix.add(block, *volume);
+    }
+
+    /// Whether a key frame has been wanted since the last call.
+    pub(crate) fn take_key_frame_wish(&self) -> bool {
+        self.wants_key.swap(false, Ordering::AcqRel)
+    }
+}
+
+struct Decoder {
+    picture: Arc<Latest<Picture>>,
+    counters: Arc<ReceiveCounters>,
+    latencies: Arc<Mutex<Latencies>>,
+    first_picture: Arc<Mutex<Option<Instant>>>,
+    last_shown: Arc<Mutex<Option<Arc<Picture>>>>,
+    tap: DecoderTap,
+    shown_at: Option<Instant>,
+}
+
+impl Decoder {
+    fn run(mut self, jobs: &Receiver<Job>) {
+        let mut decoder = match H264Decoder::new() {
+            Ok(decoder) => decoder,
+            Err(error) => {
+                tracing::error!(%error, "no H.264 decoder");
+                return;
+            }
+        };
+        let mut gate = Decodable::default();
+        while let Ok(job) = jobs.recv() {
+            let now = Instant::now();
+            if job.gap_before {
+                gate.handle_gap(now);
+            }
+            if !gate.admits(now, job.key) {
+                self.counters.video_dropped.fetch_add(1, Ordering::Relaxed);
+            } else {
+                match decoder.decode(&job.data) {
+                    Ok(Some(picture)) => self.show(picture),
+                    Ok(None) => {}
+                    Err(error) => {
+                        tracing::debug!(%error, "a picture did not decode");
+                        self.counters.video_dropped.fetch_add(1, Ordering::Relaxed);
+                        gate.handle_error(now);
+                    }
+                }
+            }
+            if gate.poll_request(now) {
+                (self.tap.want_key_frame)();
+            }
+        }
+    }
+
+    fn show(&mut self, picture: Picture) {
+        let now = Instant::now();
+        self.counters.video_decoded.fetch_add(1, Ordering::Relaxed);
+        self.counters.width.store(picture.width as u32, Ordering::Relaxed);
+        self.counters.height.store(picture.height as u32, Ordering::Relaxed);
+        lock(&self.first_picture).get_or_insert(now);
+        if let Some(pause) = self.shown_at.replace(now).map(|last| now - last).filter(|pause| *pause > FREEZE) {
+            self.counters.freeze_ms.fetch_add(pause.as_millis() as u64, Ordering::Relaxed);
+        }
+        if self.tap.measure
+            && let Some(stamp) = stamp::read(&picture)
+        {
+            self.counters.last_counter.store(stamp.counter.into(), Ordering::Relaxed);
+            let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64() * 1e3;
+            let mut latencies = lock(&self.latencies);
+            if latencies.millis.len() < LATENCIES {
+                latencies.millis.push((wall - stamp.millis as f64).max(0.0));
+            }
+        }
+        let picture = Arc::new(picture);
+        if let Some(recorder) = &mut self.tap.recorder {
+            recorder.write(&picture);
+        }
+        if self.tap.measure {
+            *lock(&self.last_shown) = Some(picture.clone());
+        }
+        self.picture.put(picture);
+        (self.tap.wake)();
+    }
+}
