@@ -1,8 +1,24 @@
 //! The session engine: it owns the meeting, the devices and the network, and tells the window what may be shown.
 
 pub mod command;
+mod devices;
 pub mod event;
+mod hosting;
+mod input;
+mod links;
+pub mod measure;
+mod peer_path;
+mod playout;
+mod publish;
+mod receiving;
+mod recording;
+mod room;
+mod sending;
+mod session;
+mod start;
+pub mod store;
 pub mod view;
+pub mod words;
 
 use std::sync::Arc;
 
@@ -10,6 +26,8 @@ use tokio::sync::{mpsc, watch};
 
 pub use command::{Command, Intent, Verdict};
 pub use event::Event;
+pub use links::link_checker;
+pub use start::{EngineOptions, StartError, Wake, start};
 pub use view::{LinkCheck, View};
 
 /// The one thing a window (or a headless run) holds of the engine.
@@ -50,4 +68,23 @@ impl Handle {
     pub async fn changed(&mut self) -> bool {
         self.view.changed().await.is_ok()
     }
+}
+
+/// The system's random source (ring), for all keys of this program.
+pub struct SystemEntropy;
+
+impl crate::crypto::entropy::Entropy for SystemEntropy {
+    fn fill(&mut self, out: &mut [u8]) {
+        use ring::rand::SecureRandom;
+        // A system that gives no randomness gives no security either: there is no way on that would not be a lie.
+        if ring::rand::SystemRandom::new().fill(out).is_err() {
+            tracing::error!("the system's random source failed; ending at once");
+            std::process::abort();
+        }
+    }
+}
+
+/// Seconds since 1970, as this computer's clock says.
+pub(crate) fn unix_now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

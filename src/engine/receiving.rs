@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::crypto::frame::{Opener, Stream};
@@ -17,7 +16,7 @@ use crate::media::level::Meter;
 use crate::media::mixer::Mixer;
 use crate::media::opus::OpusDecoder;
 use crate::media::stamp;
-use crate::protocol::media_header;
+use crate::protocol::media_header::{AudioHeader, VideoHeader};
 
 /// Opened frames that may wait for the decoder: half a second. Past that the decoder has lost touch and starts afresh.
 const DECODER_QUEUE: usize = 16;
@@ -91,8 +90,6 @@ struct Job {
 pub(crate) struct DecoderTap {
     /// Called after each picture.
     pub(crate) wake: Arc<dyn Fn() + Send + Sync>,
-    /// Called when a key frame is needed.
-    pub(crate) want_key_frame: Arc<dyn Fn() + Send + Sync>,
     /// Keeps every decoded picture, if asked to.
     pub(crate) recorder: Option<PictureRecorder>,
     /// Read the time of capture out of test pictures.
@@ -101,7 +98,7 @@ pub(crate) struct DecoderTap {
 
 impl Inbound {
     /// Starts a peer's decoder. Frames are bound to `meeting`; `sender` is the peer's index in it.
-    pub(crate) fn start(meeting: [u8; 32], sender: u16, tap: DecoderTap) -> std::io::Result<(Arc<Self>, JoinHandle<()>)> {
+    pub(crate) fn start(meeting: [u8; 32], sender: u16, tap: DecoderTap) -> std::io::Result<Arc<Self>> {
         let (video, jobs) = sync_channel(DECODER_QUEUE);
         let sound = Sound {
             jitter: JitterBuffer::default(),
@@ -131,12 +128,13 @@ impl Inbound {
             latencies: inbound.latencies.clone(),
             first_picture: inbound.first_picture.clone(),
             last_shown: inbound.last_shown.clone(),
+            wants_key: inbound.wants_key.clone(),
             tap,
             shown_at: None,
         };
         // The thread holds the queue's far end only: it ends when the last `Inbound` is dropped.
-        let thread = std::thread::Builder::new().name("video-decoder".into()).spawn(move || decoder.run(&jobs))?;
-        Ok((inbound, thread))
+        std::thread::Builder::new().name("video-decoder".into()).spawn(move || decoder.run(&jobs))?;
+        Ok(inbound)
     }
 
     /// Frames of this generation can be opened from now on.
@@ -179,7 +177,7 @@ impl Inbound {
         }
         self.counters.video_opened.fetch_add(1, Ordering::Relaxed);
         self.counters.video_bytes.fetch_add(sealed.len() as u64, Ordering::Relaxed);
-        let Some((header, body)) = media_header::read_video(&data) else {
+        let Ok((header, body)) = VideoHeader::decode(&data) else {
             self.counters.video_dropped.fetch_add(1, Ordering::Relaxed);
             return;
         };
@@ -197,7 +195,7 @@ impl Inbound {
         if !self.open(sealed, Stream::Audio, &mut data) {
             return;
         }
-        let Some((_, packet)) = media_header::read_audio(&data) else { return };
+        let Ok((_, packet)) = AudioHeader::decode(&data) else { return };
         self.counters.audio_received.fetch_add(1, Ordering::Relaxed);
         lock(&self.sound).jitter.push(now, seq, rtp_ts, packet);
     }
@@ -260,6 +258,7 @@ struct Decoder {
     latencies: Arc<Mutex<Latencies>>,
     first_picture: Arc<Mutex<Option<Instant>>>,
     last_shown: Arc<Mutex<Option<Arc<Picture>>>>,
+    wants_key: Arc<AtomicBool>,
     tap: DecoderTap,
     shown_at: Option<Instant>,
 }
@@ -293,7 +292,7 @@ impl Decoder {
                 }
             }
             if gate.poll_request(now) {
-                (self.tap.want_key_frame)();
+                self.wants_key.store(true, Ordering::Release);
             }
         }
     }

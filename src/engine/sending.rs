@@ -18,7 +18,7 @@ use crate::media::frame::{BLOCK, Latest, Picture, SAMPLE_RATE};
 use crate::media::h264::H264Encoder;
 use crate::media::level::{Meter, SilenceWatch};
 use crate::media::opus::OpusEncoder;
-use crate::protocol::media_header;
+use crate::protocol::media_header::{AudioHeader, VideoHeader};
 
 /// Frames that may wait for one peer's path. Past that the path is stuck, and old pictures are of no use.
 const PATH_QUEUE: usize = 16;
@@ -98,6 +98,11 @@ impl Outbox {
         let sealer = |stream| Sealer::new(Kid::new(sender, stream, key.generation), &key.base);
         *lock(&self.sealers) = Some(Sealers { audio: sealer(Stream::Audio), camera: sealer(Stream::Camera) });
         self.want_key_frame();
+    }
+
+    /// Nothing can be sealed until [`Outbox::use_key`].
+    pub(crate) fn forget_key(&self) {
+        *lock(&self.sealers) = None;
     }
 
     /// Opens a way to `peer`, in place of an older one.
@@ -198,7 +203,11 @@ pub(crate) struct VideoPlan {
 
 impl VideoSender {
     /// Starts the thread.
-    pub(crate) fn start(outbox: Arc<Outbox>, plan: VideoPlan, recorder: Option<EncodedRecorder>) -> std::io::Result<Self> {
+    pub(crate) fn start(
+        outbox: Arc<Outbox>,
+        plan: VideoPlan,
+        recorder: Option<EncodedRecorder>,
+    ) -> std::io::Result<Self> {
         let inbox = Arc::new(Inbox::default());
         let thread = std::thread::Builder::new().name("video-encoder".into()).spawn({
             let inbox = inbox.clone();
@@ -234,8 +243,10 @@ fn encode_pictures(inbox: &Inbox, outbox: &Outbox, plan: VideoPlan, mut recorder
     let mut plaintext = Vec::new();
     loop {
         let state = lock(&inbox.state);
-        let mut state =
-            inbox.signal.wait_while(state, |state| !state.fresh && !state.stopped).unwrap_or_else(PoisonError::into_inner);
+        let mut state = inbox
+            .signal
+            .wait_while(state, |state| !state.fresh && !state.stopped)
+            .unwrap_or_else(PoisonError::into_inner);
         if state.stopped {
             return;
         }
@@ -266,7 +277,7 @@ fn encode_pictures(inbox: &Inbox, outbox: &Outbox, plan: VideoPlan, mut recorder
                 if let Some(recorder) = &mut recorder {
                     recorder.write(&encoded.data);
                 }
-                media_header::write_video(&mut plaintext, encoded.key, millis, &encoded.data);
+                VideoHeader { key: encoded.key, capture_ms: millis }.encode(&encoded.data, &mut plaintext);
                 outbox.send_video(&plaintext, encoded.key, millis.wrapping_mul(VIDEO_TICKS_PER_MS));
             }
             Ok(None) => {
@@ -357,7 +368,16 @@ impl AudioSender {
             OpusEncoder::new().inspect_err(|error| tracing::error!(%error, "no Opus encoder: no sound is sent")).ok()
         });
         let (meter, silence) = (Meter::default(), SilenceWatch::default());
-        Self { monitor, outbox, encoder, meter, silence, packet: Vec::new(), plaintext: Vec::new(), clock: BlockClock::default() }
+        Self {
+            monitor,
+            outbox,
+            encoder,
+            meter,
+            silence,
+            packet: Vec::new(),
+            plaintext: Vec::new(),
+            clock: BlockClock::default(),
+        }
     }
 
     /// Takes the next 20 ms.
@@ -375,7 +395,7 @@ impl AudioSender {
             return;
         }
         let millis = outbox.millis(Instant::now());
-        media_header::write_audio(&mut self.plaintext, millis, &self.packet);
+        AudioHeader { capture_ms: millis }.encode(&self.packet, &mut self.plaintext);
         outbox.send_audio(&self.plaintext, self.clock.stamp(millis));
     }
 }

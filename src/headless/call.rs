@@ -11,7 +11,9 @@ use clap::Args;
 use crate::engine::measure::{Measurements, Recordings};
 use crate::engine::view::{DeviceState, PeerLink, Stage};
 use crate::engine::{self, Command, EngineOptions, Event, Handle, Intent, View};
-use crate::headless::report::{AudioReport, PeerReport, Percentiles, Report, RouteReport, Sent, VideoReport, process_cost};
+use crate::headless::report::{
+    AudioReport, PeerReport, Percentiles, Report, RouteReport, Sent, VideoReport, process_cost,
+};
 use crate::media::device::{CameraChoice, MicChoice, SpeakerChoice};
 use crate::media::source::VideoFormat;
 
@@ -258,7 +260,10 @@ fn narrate(view: &View, told: &mut Told, args: &CallArgs, handle: &Handle, say: 
                 if args.admit_all {
                     handle.send(Command::Admit(knock.id));
                 } else if !told.knocks.contains(&knock.id) {
-                    say(&format!("{} is at the door ({}), and stays there: --admit-all was not given.", knock.name, knock.fingerprint));
+                    say(&format!(
+                        "{} is at the door ({}), and stays there: --admit-all was not given.",
+                        knock.name, knock.fingerprint
+                    ));
                     told.knocks.push(knock.id);
                 }
             }
@@ -282,7 +287,14 @@ fn statistics(view: &View) -> String {
         let rtt = stats.rtt_ms.map_or_else(|| "–".to_owned(), |rtt| format!("{rtt:.1}"));
         line += &format!(
             "   {}  {}×{} {:.0} fps   in {:.0} kbit/s   out {:.0} kbit/s   rtt {rtt} ms   loss {:.1} %   key {}",
-            peer.name, stats.width, stats.height, stats.fps, stats.receive_kbps, stats.send_kbps, stats.loss_percent, peer.generation,
+            peer.name,
+            stats.width,
+            stats.height,
+            stats.fps,
+            stats.receive_kbps,
+            stats.send_kbps,
+            stats.loss_percent,
+            peer.generation,
         );
     }
     line
@@ -316,12 +328,21 @@ fn report(measurements: &Measurements, held: bool) -> Report {
                     concealed: peer.audio_concealed,
                     rms_dbfs: measurements.heard_dbfs(),
                 },
-                route: peer.route.map(|route| RouteReport { relayed: route.relayed, local: route.local, remote: route.remote }),
+                route: peer.route.map(|route| RouteReport {
+                    relayed: route.relayed,
+                    local: route.local,
+                    remote: route.remote,
+                }),
                 key_generation: peer.generation,
                 unopened: peer.unopened,
             })
             .collect(),
-        sent: Sent { video: sent.video, video_dropped: sent.video_dropped, video_bytes: sent.video_bytes, audio: sent.audio },
+        sent: Sent {
+            video: sent.video,
+            video_dropped: sent.video_dropped,
+            video_bytes: sent.video_bytes,
+            audio: sent.audio,
+        },
         cipher_suite: crate::crypto::frame::SUITE_NAME,
         post_quantum: true,
         refused_at_door: measurements.refused(),

@@ -105,7 +105,13 @@ impl Contacts {
     }
 
     /// Keeps what a comparison of safety numbers showed: `Some(true)` equal, `Some(false)` different, `None` taken back.
-    pub fn judge(&mut self, key: &IdentityKey, name: &str, verdict: Option<bool>, now: u64) -> Result<(), ContactsError> {
+    pub fn judge(
+        &mut self,
+        key: &IdentityKey,
+        name: &str,
+        verdict: Option<bool>,
+        now: u64,
+    ) -> Result<(), ContactsError> {
         self.met(key, name, now)?;
         let text = encode(key);
         if let Some(person) = self.people.iter_mut().find(|person| person.key == text) {
