@@ -1,1 +1,4 @@
-//! Placeholder.
+//! How members find each other: the relay's frames, a client for it, the relay inside the app, discovery on the
+//! local network and port mapping at the router.
+
+pub mod frames;
