@@ -4,6 +4,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
 
 use clap::{Parser, Subcommand};
 use conclave::engine::{self, EngineOptions};
@@ -53,10 +54,30 @@ fn main() -> ExitCode {
 }
 
 fn open_window(config: &Path, link: Option<String>) -> ExitCode {
-    let options = EngineOptions::for_window(config.to_owned());
-    let check = engine::link_checker(config);
-    let outcome = ui::run(ui::WindowOptions { link, check_link: check }, move |wake| {
-        engine::start(options, wake).map_err(|error| engine::words::start_error(&error))
+    // The engine comes first: what keeps it from starting is said before anything else is shown.
+    let window: Arc<OnceLock<ui::Wake>> = Arc::default();
+    let wake = {
+        let window = window.clone();
+        Arc::new(move || {
+            if let Some(wake) = window.get() {
+                wake();
+            }
+        })
+    };
+    let handle = match engine::start(EngineOptions::for_window(config.to_owned()), wake) {
+        Ok(handle) => handle,
+        Err(error) => {
+            let sentence = engine::words::start_error(&error);
+            complain(&sentence);
+            // Whoever started the app from a menu sees no terminal.
+            let _ = ui::run_failure(sentence);
+            return ExitCode::FAILURE;
+        }
+    };
+    let options = ui::WindowOptions { link, ..ui::WindowOptions::new(engine::link_checker(config)) };
+    let outcome = ui::run(options, move |wake| {
+        let _ = window.set(wake);
+        handle
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -128,6 +128,7 @@ impl Devices {
         let report = self.reporter(DeviceKind::Camera, self.camera.opening);
         let state = move |state| {
             report(match state {
+                SourceState::Off => DeviceState::Off,
                 SourceState::Opening => DeviceState::Opening,
                 SourceState::Running(name) => DeviceState::Running(name),
                 SourceState::Failed(error) => DeviceState::Failed(words::camera_error(&error)),

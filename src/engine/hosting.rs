@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
 
 use crate::engine::input::{Input, Inputs};
 use crate::engine::room::Reach;
@@ -11,7 +11,7 @@ use crate::engine::words;
 use crate::protocol::invite::MAX_RELAYS;
 use crate::protocol::relay_address::RelayAddress;
 use crate::rendezvous::client::{RelayClientError, RelayEvent};
-use crate::rendezvous::lan::Announcement;
+use crate::rendezvous::lan::{self, Announcement};
 use crate::rendezvous::local::{self, LocalRelay};
 use crate::rendezvous::port_mapping;
 use crate::settings::Settings;
@@ -26,14 +26,8 @@ pub(crate) struct OwnRelay {
 
 /// A port that the router was asked for. Dropping it gives the port back.
 struct Mapping {
-    task: JoinHandle<()>,
+    _held: oneshot::Sender<()>,
     state: PortMapping,
-}
-
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
 }
 
 /// Starts the relay on a free port of every address of this machine; the outcome comes as [`Input::RelayStarted`].
@@ -88,19 +82,30 @@ impl OwnRelay {
         }
         if self.mapping.is_none() {
             let (port, inputs) = (self.server.port(), inputs.clone());
-            let task = tokio::spawn(async move {
-                let state = match port_mapping::map(port).await {
-                    Ok(mapped) => {
-                        let state = PortMapping::Open(mapped.external().to_string());
-                        let _ = inputs.send(Input::PortMapping(state));
-                        // Renewed until this task is ended; then the router is told that it is over.
-                        mapped.keep().await
-                    }
-                    Err(error) => PortMapping::Refused(words::port_mapping_error(&error)),
+            let (given_back, mut back) = oneshot::channel::<()>();
+            tokio::spawn(async move {
+                let tell = |state| drop(inputs.send(Input::PortMapping(state)));
+                let mapped = tokio::select! {
+                    mapped = port_mapping::open(port) => mapped,
+                    _ = &mut back => return,
                 };
-                let _ = inputs.send(Input::PortMapping(state));
+                let mapped = match mapped {
+                    Ok(mapped) => mapped,
+                    Err(error) => return tell(PortMapping::Refused(words::port_mapping_error(&error))),
+                };
+                let mut states = mapped.watch();
+                loop {
+                    tell(PortMapping::Open(states.borrow_and_update().external.to_string()));
+                    tokio::select! {
+                        changed = states.changed() => if changed.is_err() { break },
+                        _ = &mut back => break,
+                    }
+                }
+                if let Err(error) = mapped.close().await {
+                    tracing::info!(%error, "the router keeps the port open until its lease ends");
+                }
             });
-            self.mapping = Some(Mapping { task, state: PortMapping::Asking });
+            self.mapping = Some(Mapping { _held: given_back, state: PortMapping::Asking });
         }
     }
 
@@ -115,7 +120,7 @@ impl OwnRelay {
         if !settings.announce_on_lan {
             self.announcement = None;
         } else if self.announcement.is_none() {
-            match Announcement::start(room, self.server.port()) {
+            match lan::announce(room, self.server.port()) {
                 Ok(announcement) => self.announcement = Some(announcement),
                 Err(error) => tracing::warn!(%error, "the meeting is not announced on the local network"),
             }

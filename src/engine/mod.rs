@@ -21,6 +21,8 @@ pub mod view;
 pub mod words;
 
 use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 
@@ -37,7 +39,11 @@ pub struct Handle {
     commands: mpsc::UnboundedSender<Command>,
     events: mpsc::UnboundedReceiver<Event>,
     view: watch::Receiver<Arc<View>>,
+    thread: Option<JoinHandle<()>>,
 }
+
+/// At the end, the engine may take this long to say goodbye and release the devices.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 impl Handle {
     /// Joins the three ends that a window holds. Whoever holds the other ends is the engine (or, in a window's test, a script).
@@ -46,7 +52,13 @@ impl Handle {
         events: mpsc::UnboundedReceiver<Event>,
         view: watch::Receiver<Arc<View>>,
     ) -> Self {
-        Self { commands, events, view }
+        Self { commands, events, view, thread: None }
+    }
+
+    /// The same, with the engine's thread: dropping the handle ends the engine in good order, and waits for that.
+    pub(crate) fn with_thread(mut self, thread: JoinHandle<()>) -> Self {
+        self.thread = Some(thread);
+        self
     }
 
     /// Queues a command. After the engine has stopped it does nothing.
@@ -67,6 +79,17 @@ impl Handle {
     /// Waits until the view has changed; `false` when the engine has stopped.
     pub async fn changed(&mut self) -> bool {
         self.view.changed().await.is_ok()
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let Some(thread) = self.thread.take() else { return };
+        self.send(Command::Quit);
+        let until = Instant::now() + FAREWELL;
+        while !thread.is_finished() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }
 

@@ -194,11 +194,7 @@ impl Driver {
             PathEvent::Disconnected => self.tell.news(PathNews::Disconnected),
             PathEvent::Failed => self.tell.news(PathNews::Failed),
             PathEvent::RouteChanged(route) => {
-                self.tell.news(PathNews::Route(Route {
-                    relayed: route.relayed,
-                    local: route.local,
-                    remote: route.remote,
-                }));
+                self.tell.news(PathNews::Route(shown(&route)));
             }
         }
     }

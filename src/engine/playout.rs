@@ -53,22 +53,25 @@ impl Playout {
     pub(crate) fn playback(&self) -> Playback {
         let playout = self.clone();
         let mut mixer = Mixer::default();
-        let mut chime_block = [0.0; BLOCK];
+        let mut blocks: Vec<([f32; BLOCK], f32)> = Vec::new();
         Box::new(move |out| {
             let now = Instant::now();
             let mut sources = playout.lock();
-            mixer.clear();
+            blocks.clear();
             for (_, inbound) in &sources.peers {
-                inbound.play_into(now, &mut mixer);
+                let mut block = [0.0; BLOCK];
+                let volume = inbound.next_block(now, &mut block);
+                blocks.push((block, volume));
             }
             if let Some(chime) = &mut sources.chime {
-                let more = chime.fill(&mut chime_block);
-                mixer.add(&chime_block, 1.0);
-                if !more {
+                let mut block = [0.0; BLOCK];
+                if chime.next_block(&mut block) {
+                    blocks.push((block, 1.0));
+                } else {
                     sources.chime = None;
                 }
             }
-            mixer.finish(out);
+            mixer.mix(blocks.iter().map(|(block, volume)| (block, *volume)), out);
             if let Some(recorder) = &sources.recorder {
                 recorder.write(out);
             }

@@ -3,19 +3,20 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
 
 use crate::crypto::frame::{Opener, Stream};
 use crate::crypto::secret::Secret;
 use crate::engine::recording::PictureRecorder;
-use crate::media::decodable::Decodable;
+use crate::media::decodable::{Advice, Decodable};
 use crate::media::frame::{BLOCK, Latest, Picture};
 use crate::media::h264::H264Decoder;
 use crate::media::jitter::{JitterBuffer, Play};
-use crate::media::level::Meter;
-use crate::media::mixer::Mixer;
+use crate::media::level::{self, LevelMeter};
 use crate::media::opus::OpusDecoder;
-use crate::media::stamp;
+use crate::media::{source, stamp};
 use crate::protocol::media_header::{AudioHeader, VideoHeader};
 
 /// Opened frames that may wait for the decoder: half a second. Past that the decoder has lost touch and starts afresh.
@@ -75,9 +76,9 @@ pub(crate) struct Inbound {
 struct Sound {
     jitter: JitterBuffer,
     decoder: Option<OpusDecoder>,
-    meter: Meter,
+    meter: LevelMeter,
     volume: f32,
-    block: [f32; BLOCK],
+    quiet: bool,
 }
 
 struct Job {
@@ -103,9 +104,9 @@ impl Inbound {
         let sound = Sound {
             jitter: JitterBuffer::default(),
             decoder: OpusDecoder::new().inspect_err(|error| tracing::error!(%error, "no Opus decoder")).ok(),
-            meter: Meter::default(),
+            meter: LevelMeter::default(),
             volume: 1.0,
-            block: [0.0; BLOCK],
+            quiet: true,
         };
         let inbound = Arc::new(Self {
             meeting,
@@ -197,7 +198,7 @@ impl Inbound {
         }
         let Ok((_, packet)) = AudioHeader::decode(&data) else { return };
         self.counters.audio_received.fetch_add(1, Ordering::Relaxed);
-        lock(&self.sound).jitter.push(now, seq, rtp_ts, packet);
+        lock(&self.sound).jitter.push(now, seq, rtp_ts, Bytes::copy_from_slice(packet));
     }
 
     fn open(&self, sealed: &[u8], expected: Stream, out: &mut Vec<u8>) -> bool {
@@ -219,31 +220,28 @@ impl Inbound {
         }
     }
 
-    /// Adds the next 20 ms of this peer to `mix`.
-    pub(crate) fn play_into(&self, now: Instant, mix: &mut Mixer) {
+    /// Writes the next 20 ms of this peer to `out` and returns the volume it is to be played at.
+    pub(crate) fn next_block(&self, now: Instant, out: &mut [f32; BLOCK]) -> f32 {
         let mut sound = lock(&self.sound);
-        let Sound { jitter, decoder, meter, volume, block } = &mut *sound;
-        let Some(decoder) = decoder else { return };
-        let outcome = match jitter.pop(now) {
-            Play::Packet(packet) => decoder.decode(&packet, block),
-            Play::Recover(next) => {
+        let Sound { jitter, decoder, meter, volume, quiet } = &mut *sound;
+        match (decoder, jitter.pop(now, *quiet)) {
+            (Some(decoder), Play::Packet(packet)) => {
+                if let Err(error) = decoder.decode(&packet, out) {
+                    tracing::debug!(%error, "a packet of sound did not decode");
+                }
+            }
+            (Some(decoder), Play::Conceal { next }) => {
                 self.counters.audio_concealed.fetch_add(1, Ordering::Relaxed);
-                decoder.recover(&next, block)
+                decoder.conceal(next.as_deref(), out);
             }
-            Play::Conceal => {
-                self.counters.audio_concealed.fetch_add(1, Ordering::Relaxed);
-                decoder.conceal(block)
-            }
-            Play::Silence => {
-                block.fill(0.0);
-                Ok(())
-            }
-        };
-        if outcome.is_err() || self.stopped.load(Ordering::Acquire) {
-            block.fill(0.0);
+            (_, Play::Silence) | (None, _) => out.fill(0.0),
         }
-        self.level.store(meter.update(block).to_bits(), Ordering::Relaxed);
-        mix.add(block, *volume);
+        if self.stopped.load(Ordering::Acquire) {
+            out.fill(0.0);
+        }
+        *quiet = level::is_quiet(out);
+        self.level.store(meter.handle_block(now, out).to_bits(), Ordering::Relaxed);
+        *volume
     }
 
     /// Whether a key frame has been wanted since the last call.
@@ -265,31 +263,26 @@ struct Decoder {
 
 impl Decoder {
     fn run(mut self, jobs: &Receiver<Job>) {
-        let mut decoder = match H264Decoder::new() {
-            Ok(decoder) => decoder,
-            Err(error) => {
-                tracing::error!(%error, "no H.264 decoder");
-                return;
-            }
-        };
-        let mut gate = Decodable::default();
+        let mut decoder = H264Decoder::new();
+        let mut gate = Decodable::new();
         while let Ok(job) = jobs.recv() {
             let now = Instant::now();
-            if job.gap_before {
-                gate.handle_gap(now);
-            }
-            if !gate.admits(now, job.key) {
-                self.counters.video_dropped.fetch_add(1, Ordering::Relaxed);
-            } else {
-                match decoder.decode(&job.data) {
-                    Ok(Some(picture)) => self.show(picture),
+            match gate.handle_frame(now, job.key, job.gap_before) {
+                Advice::Skip => {
+                    self.counters.video_dropped.fetch_add(1, Ordering::Relaxed);
+                }
+                Advice::Decode => match decoder.decode(&job.data) {
+                    Ok(Some(picture)) => {
+                        gate.handle_decoded(now);
+                        self.show(picture);
+                    }
                     Ok(None) => {}
                     Err(error) => {
                         tracing::debug!(%error, "a picture did not decode");
                         self.counters.video_dropped.fetch_add(1, Ordering::Relaxed);
-                        gate.handle_error(now);
+                        gate.handle_failed(now);
                     }
-                }
+                },
             }
             if gate.poll_request(now) {
                 self.wants_key.store(true, Ordering::Release);
@@ -310,10 +303,9 @@ impl Decoder {
             && let Some(stamp) = stamp::read(&picture)
         {
             self.counters.last_counter.store(stamp.counter.into(), Ordering::Relaxed);
-            let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64() * 1e3;
             let mut latencies = lock(&self.latencies);
             if latencies.millis.len() < LATENCIES {
-                latencies.millis.push((wall - stamp.millis as f64).max(0.0));
+                latencies.millis.push(stamp.age(source::unix_millis()) as f64);
             }
         }
         let picture = Arc::new(picture);

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use crate::media::frame::{BLOCK, Picture};
-use crate::media::wav::WavWriter;
+use crate::media::wav::WavRecorder;
 use crate::media::y4m::Y4mWriter;
 
 /// Pictures that may wait for the disk; past that the decoder waits, so that none is missing.
@@ -25,10 +25,9 @@ pub(crate) struct PictureRecorder {
 impl PictureRecorder {
     /// Creates (or empties) the file at `path`.
     pub(crate) fn create(path: &Path, fps: u32) -> io::Result<Self> {
-        let file = BufWriter::with_capacity(1 << 20, File::create(path)?);
+        let mut writer = Y4mWriter::create(path, fps).map_err(io::Error::other)?;
         let (pictures, queue) = sync_channel::<Arc<Picture>>(WAITING);
         let thread = std::thread::Builder::new().name("picture-recorder".into()).spawn(move || {
-            let mut writer = Y4mWriter::new(file, fps);
             while let Ok(picture) = queue.recv() {
                 if let Err(error) = writer.write(&picture) {
                     tracing::error!(%error, "the video recording stops here");
@@ -79,7 +78,7 @@ impl EncodedRecorder {
 pub(crate) struct SoundRecorder(Arc<Mutex<SoundFile>>);
 
 struct SoundFile {
-    writer: Option<WavWriter>,
+    writer: Option<WavRecorder>,
     square_sum: f64,
     samples: u64,
 }
@@ -87,7 +86,7 @@ struct SoundFile {
 impl SoundRecorder {
     /// Measures, and writes to `path` if there is one.
     pub(crate) fn create(path: Option<&Path>) -> io::Result<Self> {
-        let writer = path.map(WavWriter::create).transpose().map_err(io::Error::other)?;
+        let writer = path.map(WavRecorder::create).transpose().map_err(io::Error::other)?;
         Ok(Self(Arc::new(Mutex::new(SoundFile { writer, square_sum: 0.0, samples: 0 }))))
     }
 

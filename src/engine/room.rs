@@ -304,7 +304,7 @@ impl Room {
         let inbound = Inbound::start(meeting, index, tap)?;
         self.playout.add(id, inbound.clone());
         let safety_number = safety::pair_number(&self.own_identity, &identity);
-        let safety_qr = Arc::new(safety::pair_qr(&self.own_identity, &identity));
+        let safety_qr = Arc::new(safety::pair_qr(&safety_number).unwrap_or_default());
         if let Some(measure) = &self.measure {
             measure.add_peer(id, &name, &safety_number, inbound.clone());
         }

@@ -16,7 +16,7 @@ use crate::engine::recording::EncodedRecorder;
 use crate::engine::view::PeerId;
 use crate::media::frame::{BLOCK, Latest, Picture, SAMPLE_RATE};
 use crate::media::h264::H264Encoder;
-use crate::media::level::{Meter, SilenceWatch};
+use crate::media::level::LevelMeter;
 use crate::media::opus::OpusEncoder;
 use crate::protocol::media_header::{AudioHeader, VideoHeader};
 
@@ -334,8 +334,7 @@ pub(crate) struct AudioSender {
     monitor: Arc<MicMonitor>,
     outbox: Option<Arc<Outbox>>,
     encoder: Option<OpusEncoder>,
-    meter: Meter,
-    silence: SilenceWatch,
+    meter: LevelMeter,
     packet: Vec<u8>,
     plaintext: Vec<u8>,
     clock: BlockClock,
@@ -367,13 +366,12 @@ impl AudioSender {
         let encoder = outbox.as_ref().and_then(|_| {
             OpusEncoder::new().inspect_err(|error| tracing::error!(%error, "no Opus encoder: no sound is sent")).ok()
         });
-        let (meter, silence) = (Meter::default(), SilenceWatch::default());
+        let meter = LevelMeter::default();
         Self {
             monitor,
             outbox,
             encoder,
             meter,
-            silence,
             packet: Vec::new(),
             plaintext: Vec::new(),
             clock: BlockClock::default(),
@@ -382,8 +380,9 @@ impl AudioSender {
 
     /// Takes the next 20 ms.
     pub(crate) fn handle_block(&mut self, block: &[f32; BLOCK]) {
-        self.monitor.level.store(self.meter.update(block).to_bits(), Ordering::Relaxed);
-        self.monitor.silent.store(self.silence.update(block), Ordering::Relaxed);
+        let now = Instant::now();
+        self.monitor.level.store(self.meter.handle_block(now, block).to_bits(), Ordering::Relaxed);
+        self.monitor.silent.store(self.meter.is_dead(), Ordering::Relaxed);
         let (Some(outbox), Some(encoder)) = (&self.outbox, &mut self.encoder) else { return };
         if !outbox.anyone_listens() {
             return;
@@ -394,7 +393,7 @@ impl AudioSender {
             tracing::warn!(%error, "a block of sound could not be encoded");
             return;
         }
-        let millis = outbox.millis(Instant::now());
+        let millis = outbox.millis(now);
         AudioHeader { capture_ms: millis }.encode(&self.packet, &mut self.plaintext);
         outbox.send_audio(&self.plaintext, self.clock.stamp(millis));
     }

@@ -16,7 +16,7 @@ use crate::engine::sending::AudioSender;
 use crate::engine::start::{EngineOptions, Wake};
 use crate::engine::store::contacts::Contacts;
 use crate::engine::view::{
-    self, Connecting, Ended, LinkCheck, Lobby, PeerId, PeerLink, PreJoin, Stage, Verification, View,
+    self, Connecting, Ended, Lobby, PeerId, PeerLink, PreJoin, Stage, Verification, View,
 };
 use crate::engine::{Command, Event, Intent, SystemEntropy, Verdict, links, unix_now, words};
 use crate::media;

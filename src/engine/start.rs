@@ -70,10 +70,10 @@ pub fn start(options: EngineOptions, wake: Wake) -> Result<Handle, StartError> {
         session.warn(sentence);
     }
     let (view_in, view) = watch::channel(Arc::new(session.view()));
-    std::thread::Builder::new().name("session".into()).spawn(move || {
+    let thread = std::thread::Builder::new().name("session".into()).spawn(move || {
         runtime.block_on(session.run(commanded, view_in));
         runtime.shutdown_timeout(std::time::Duration::from_secs(1));
         wake();
     })?;
-    Ok(Handle::new(commands, events, view))
+    Ok(Handle::new(commands, events, view).with_thread(thread))
 }

@@ -172,11 +172,13 @@ pub fn camera_error(error: &CameraError) -> String {
     match error {
         CameraError::NoCamera => "No camera is connected.".into(),
         CameraError::NotFound(name) => format!("The camera “{name}” is not connected."),
-        CameraError::Busy(_) => "Another program is using the camera. Close it there, or choose another camera.".into(),
-        CameraError::Permission(_) => {
+        CameraError::Busy => "Another program is using the camera. Close it there, or choose another camera.".into(),
+        CameraError::Permission => {
             "This system does not let Conclave use the camera. Allow it in the system's privacy settings.".into()
         }
-        CameraError::Lost(_) => "The camera was disconnected.".into(),
+        CameraError::Lost => "The camera was disconnected.".into(),
+        CameraError::Format => "This camera offers no kind of picture that Conclave can use.".into(),
+        CameraError::File { path, why } => format!("{} cannot be played: {why}.", path.display()),
         other => format!("The camera does not work: {other}."),
     }
 }
@@ -194,11 +196,11 @@ fn sound_error(error: &SoundError) -> String {
     match error {
         SoundError::NoDevice => "No such device is connected.".into(),
         SoundError::NotFound(name) => format!("“{name}” is not connected."),
-        SoundError::Busy(_) => "Another program is using it. Close it there, or choose another.".into(),
-        SoundError::Permission(_) => {
+        SoundError::Busy => "Another program is using it. Close it there, or choose another.".into(),
+        SoundError::Permission => {
             "This system does not let Conclave use it. Allow it in the system's privacy settings.".into()
         }
-        SoundError::Lost(_) => "It was disconnected, or it stopped answering.".into(),
+        SoundError::Lost => "It was disconnected, or it stopped answering.".into(),
         other => format!("It does not work: {other}."),
     }
 }

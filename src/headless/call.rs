@@ -17,6 +17,8 @@ use crate::headless::report::{
 use crate::media::device::{CameraChoice, MicChoice, SpeakerChoice};
 use crate::media::source::VideoFormat;
 
+/// The one suite there is (RFC 9605 §4.5, 0x0005).
+const SUITE: &str = "AES_256_GCM_SHA512_128";
 /// Ends a run in which nobody ever came.
 const DEFAULT_WAIT: u64 = 60;
 
@@ -343,7 +345,7 @@ fn report(measurements: &Measurements, held: bool) -> Report {
             video_bytes: sent.video_bytes,
             audio: sent.audio,
         },
-        cipher_suite: crate::crypto::frame::SUITE_NAME,
+        cipher_suite: SUITE,
         post_quantum: true,
         refused_at_door: measurements.refused(),
         cpu_seconds,
