@@ -315,3 +315,201 @@ fn take<const N: usize>(input: &mut &[u8]) -> Option<[u8; N]> {
     *input = rest;
     Some(*head)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOW: u64 = 1_800_000_000;
+
+    fn invite(relays: &[&str], expires: Option<u64>) -> Invite {
+        Invite {
+            room_secret: Secret::new([1; 16]),
+            host_identity: IdentityKey([2; 32]),
+            host_static: [3; 32],
+            invite_id: [4; 8],
+            secret: Secret::new([5; 32]),
+            relays: relays.iter().map(|relay| RelayAddress::from_setting(relay).unwrap()).collect(),
+            expires,
+        }
+    }
+
+    fn error(text: &str) -> InviteError {
+        Invite::parse(text, NOW).unwrap_err()
+    }
+
+    /// A link whose payload has been changed and whose checksum is right again.
+    fn forged(change: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut payload = invite(&["relay.example"], None).to_payload();
+        payload.truncate(payload.len() - CHECKSUM);
+        change(&mut payload);
+        let length = (payload.len() + CHECKSUM) as u16;
+        payload[1..3].copy_from_slice(&length.to_be_bytes());
+        let sum = checksum(&payload);
+        payload.extend(sum);
+        format!("conclave://relay.example/#{}", BASE64URL_NOPAD.encode(&payload))
+    }
+
+    #[test]
+    fn a_link_reads_back_as_the_invite_it_was_made_from() {
+        for relays in [&["relay.example"][..], &["ws://192.0.2.7:9"], &["ws://[2001:db8::1]", "relay.example:1"]] {
+            for expires in [None, Some(NOW + 1)] {
+                let invite = invite(relays, expires);
+                assert_eq!(Invite::parse(&invite.to_link(), NOW), Ok(invite));
+            }
+        }
+    }
+
+    #[test]
+    fn a_link_shows_the_first_relay() {
+        assert!(invite(&["relay.example"], None).to_link().starts_with("conclave://relay.example/#AQ"));
+        assert!(invite(&["ws://[::1]:7770"], None).to_link().starts_with("conclave://[::1]:7770/#AQ"));
+    }
+
+    #[test]
+    fn a_link_is_read_as_people_paste_it() {
+        let good = invite(&["relay.example"], None);
+        let link = good.to_link();
+        let (front, fragment) = link.split_once('#').unwrap();
+        for text in [
+            format!("  \n<{link}>\t "),
+            format!("{}#{}\r\n {}", front, &fragment[..50], &fragment[50..]),
+            format!("CONCLAVE://RELAY.EXAMPLE/#{fragment}"),
+            format!("conclave://relay.example:443#{fragment}"),
+            format!("https://relay.example/join?from=mail#{fragment}"),
+            format!("https://relay.example#{fragment}"),
+        ] {
+            assert!(Invite::parse(&text, NOW).as_ref() == Ok(&good), "{text}");
+        }
+    }
+
+    #[test]
+    fn each_kind_of_bad_link_has_its_own_error() {
+        let link = invite(&["relay.example"], None).to_link();
+        let fragment = link.split_once('#').unwrap().1;
+        assert_eq!(error(""), InviteError::Empty);
+        assert_eq!(error(" <> "), InviteError::Empty);
+        assert_eq!(error(&"x".repeat(MAX_TEXT + 1)), InviteError::TooLong);
+        assert_eq!(error("see you at five"), InviteError::NotALink);
+        assert_eq!(error("://x"), InviteError::NotALink);
+        for foreign in [
+            "https://zoom.us/j/1234567890?pwd=abc",
+            "https://meet.google.com/abc-defg-hij",
+            "https://meet.example/Room#config.startWithAudioMuted=true",
+            "https://app.example/#success",
+            "zoommtg://zoom.us/join?confno=1",
+            "http://relay.example/",
+        ] {
+            assert_eq!(error(foreign), InviteError::OtherProduct, "{foreign}");
+        }
+        assert_eq!(error("conclave:"), InviteError::Truncated);
+        assert_eq!(error("concl"), InviteError::Truncated);
+        assert_eq!(error("conclave://relay.example/"), InviteError::Truncated);
+        assert_eq!(error("conclave://relay.example/#"), InviteError::Truncated);
+        assert_eq!(error(&link[..link.len() - 1]), InviteError::Truncated);
+        assert_eq!(error(&format!("https://relay.example/#{}", &fragment[..100])), InviteError::Truncated);
+        assert_eq!(error(&format!("{link}A")), InviteError::Mistyped);
+        assert_eq!(error(&link.replace("conclave:", "conclav:")), InviteError::Mistyped);
+        assert_eq!(error(&link.replace('#', "")), InviteError::Mistyped);
+        assert_eq!(error(&link.replace("/#", "/x#")), InviteError::Mistyped);
+        assert_eq!(error(&format!("{}*", &link[..link.len() - 1])), InviteError::Mistyped);
+        assert_eq!(error(&forged(|payload| payload[0] = 2)), InviteError::NewerVersion(2));
+        assert_eq!(error(&invite(&["relay.example"], Some(NOW)).to_link()), InviteError::Expired { at: NOW });
+    }
+
+    #[test]
+    fn a_link_that_shows_another_relay_than_it_contacts_is_refused() {
+        let link = invite(&["relay.example"], None).to_link();
+        for shown in ["bank.example", "relay.example:8443", "relay.example@evil.example", "relay.example.", ""] {
+            let text = link.replace("relay.example/", &format!("{shown}/"));
+            let expected = InviteError::AddressMismatch { shown: shown.into(), actual: "relay.example".into() };
+            assert_eq!(error(&text), expected);
+        }
+    }
+
+    #[test]
+    fn content_that_was_made_wrongly_is_refused_with_a_right_checksum_too() {
+        use InviteError::Invalid;
+        assert_eq!(error(&forged(|payload| payload[0] = 0)), Invalid("version 0 does not exist"));
+        assert_eq!(error(&forged(|payload| payload[3] = 2)), Invalid("an unknown flag is set"));
+        assert_eq!(error(&forged(|payload| payload.push(0))), Invalid("something follows the last field"));
+        assert_eq!(error(&forged(|payload| payload.truncate(60))), Invalid("a field is missing"));
+        let count = 3 + 1 + 16 + 32 + 32 + 8 + 32;
+        assert_eq!(error(&forged(|payload| payload[count] = 0)), Invalid("no relay is named"));
+        assert_eq!(error(&forged(|payload| payload[count] = 9)), Invalid("too many relays are named"));
+        assert_eq!(error(&forged(|payload| payload[count] = 2)), Invalid("a relay address is not valid"));
+        assert_eq!(error(&forged(|payload| payload[count + 1] = 0x83)), Invalid("a relay address is not valid"));
+    }
+
+    #[test]
+    fn a_link_has_room_for_eight_long_names() {
+        let long = format!("{}.{}.{}.{}", "a".repeat(63), "b".repeat(63), "c".repeat(63), "d".repeat(61));
+        let invite = invite(&[long.as_str(); MAX_RELAYS], Some(u64::MAX));
+        assert!(invite.to_link().len() < MAX_TEXT);
+        assert_eq!(Invite::parse(&invite.to_link(), NOW).as_ref(), Ok(&invite));
+        let one_more = vec![RelayAddress::from_setting("relay.example").unwrap(); MAX_RELAYS + 1];
+        assert!(invite.with_relays(one_more).is_err());
+        assert!(invite.with_relays(Vec::new()).is_err());
+    }
+
+    #[test]
+    fn the_room_id_depends_on_the_room_secret_alone_and_does_not_show_it() {
+        let (a, mut b) = (invite(&["relay.example"], None), invite(&["other.example"], Some(NOW)));
+        assert_eq!(a.room_id(), b.room_id());
+        b.room_secret = Secret::new([9; 16]);
+        assert_ne!(a.room_id(), b.room_id());
+    }
+
+    #[test]
+    fn every_cut_of_a_link_is_refused() {
+        let link = invite(&["relay.example"], Some(NOW + 1)).to_link();
+        for cut in 0..link.len() {
+            assert!(Invite::parse(&link[..cut], NOW).is_err(), "cut at {cut}");
+        }
+        let fragment_at = link.find('#').unwrap();
+        for cut in fragment_at..link.len() {
+            assert_eq!(error(&link[..cut]), InviteError::Truncated, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn every_change_of_one_character_is_refused_or_means_the_same() {
+        let good = invite(&["ws://192.0.2.7:7770", "relay.example"], Some(NOW + 1));
+        let link: Vec<char> = good.to_link().chars().collect();
+        let read = |text: Vec<char>| Invite::parse(&text.into_iter().collect::<String>(), NOW);
+        for at in 0..link.len() {
+            let mut without = link.clone();
+            without.remove(at);
+            assert!(read(without).is_ok_and(|invite| invite == good) || read([&link[..at], &link[at + 1..]].concat()).is_err());
+            for other in "AZaz09-_#/:.<>@%? \u{e9}".chars() {
+                let mut changed = link.clone();
+                changed[at] = other;
+                let mut longer = link.clone();
+                longer.insert(at, other);
+                for text in [changed, longer] {
+                    let shown: String = text.iter().collect();
+                    assert!(read(text).map_or(true, |invite| invite == good), "{shown}");
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_without_panic(text in ".{0,300}") {
+            let _ = Invite::parse(&text, NOW);
+        }
+
+        #[test]
+        fn anything_behind_our_scheme_is_read_without_panic(text in "(conclave|https)://[a-z.:0-9\\[\\]]{0,20}/?#[A-Za-z0-9_-]{0,300}") {
+            let _ = Invite::parse(&text, NOW);
+        }
+
+        #[test]
+        fn any_body_under_a_right_checksum_is_read_without_panic(body in prop::collection::vec(any::<u8>(), 0..400)) {
+            let _ = Invite::parse(&forged(|payload| { payload.truncate(3); payload.extend(&body); }), NOW);
+        }
+    }
+}

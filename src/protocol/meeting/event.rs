@@ -212,6 +212,8 @@ pub enum End {
     Left,
     /// The host ended the meeting, or our part in it.
     HostLeft(LeaveReason),
+    /// We gave the host up, having heard nothing for too long.
+    HostLost,
     /// The host did not let us in.
     Declined(DeclineReason),
     /// No answer came that the host of this link could have sent.

@@ -196,7 +196,7 @@ impl Approach {
 
     /// The engine gives a host up that has fallen silent.
     pub(super) fn drop_host(&mut self, core: &mut Core, now: Instant) {
-        core.end(now, End::HostLeft(LeaveReason::Dropped), Some(LeaveReason::Dropped));
+        core.end(now, End::HostLost, Some(LeaveReason::Dropped));
     }
 
     pub(super) fn timeout(&self) -> Option<Instant> {
