@@ -1,4 +1,12 @@
 //! Pictures and sound: devices, codecs and the buffers between them.
 
+pub mod chime;
 pub mod device;
 pub mod frame;
+pub mod jitter;
+pub mod level;
+pub mod mixer;
+pub mod opus;
+pub mod resample;
+pub mod test_voice;
+pub mod wav;
