@@ -155,7 +155,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 impl PeerConnectionEventHandler for Callbacks {
     async fn on_ice_candidate(&self, event: RTCPeerConnectionIceEvent) {
         let Ok(candidate) = event.candidate.to_json() else { return };
-        if candidate.candidate.is_empty() {
+        if candidate.candidate.is_empty() || sdp::check_candidate(&candidate.candidate, true).is_err() {
             return;
         }
         let mut gathering = lock(&self.gathering);
@@ -513,13 +513,15 @@ impl Path {
             gathering.trickle = true;
             std::mem::take(&mut gathering.found)
         };
+        // What we say is held to what we accept: the stack writes more than a peer needs.
+        let ours = sdp::check(&description.sdp, None, self.loopback).map_err(|_| PathError::Refused("description"))?;
         for line in found {
             let text = line.strip_prefix("candidate:").unwrap_or(&line);
-            if !description.sdp.contains(text) {
+            if !ours.sdp.contains(text) && sdp::check_candidate(&line, self.loopback).is_ok() {
                 let _ = self.shared.events.send(PathEvent::Candidate(line)).await;
             }
         }
-        Ok(description.sdp)
+        Ok(ours.sdp)
     }
 
     /// Wakes the driver with a packet that [`MediaTap`](super::interceptors::MediaTap) swallows.

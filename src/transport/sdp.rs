@@ -176,8 +176,8 @@ struct Section {
 
 /// Reads a session description.
 ///
-/// `pinned` is the fingerprint of the path's first description: a later one must name the same certificate. A
-/// candidate on loopback is left out unless `allow_loopback`.
+/// `pinned` is the fingerprint of the path's first description: a later one must name the same certificate. Candidates
+/// that could not be used are left out, among them those on loopback unless `allow_loopback`.
 ///
 /// # Errors
 /// An [`SdpError`].
@@ -231,8 +231,8 @@ pub fn check(sdp: &str, pinned: Option<&[u8; 32]>, allow_loopback: bool) -> Resu
                         true
                     }
                     "candidate" => match check_candidate(line, allow_loopback) {
-                        // A peer on another machine names its loopback address only by mistake.
-                        Err(CandidateError::Address) => false,
+                        // WebRTC stacks also name RTCP's component, TCP and, by mistake, loopback addresses.
+                        Err(CandidateError::Address | CandidateError::Transport) => false,
                         Err(error) => return Err(error.into()),
                         Ok(_) => {
                             candidates += 1;
@@ -503,8 +503,8 @@ mod tests {
     #[test]
     fn candidates_are_addresses_that_media_can_be_sent_to() {
         let with = |ip: &str, loopback| check_candidate(&format!("candidate:1 1 udp 1 {ip} 9 typ host"), loopback);
-        assert_eq!(with("192.0.2.7", false).unwrap().address, "192.0.2.7:9".parse().unwrap());
-        assert_eq!(with("2001:db8::1", false).unwrap().address, "[2001:db8::1]:9".parse().unwrap());
+        assert_eq!(with("192.0.2.7", false).unwrap().address, "192.0.2.7:9".parse::<SocketAddr>().unwrap());
+        assert_eq!(with("2001:db8::1", false).unwrap().address, "[2001:db8::1]:9".parse::<SocketAddr>().unwrap());
         assert!(with("127.0.0.1", true).is_ok());
         for bad in ["127.0.0.1", "::1", "0.0.0.0", "::", "224.0.0.1", "ff02::1", "255.255.255.255", "x.local", "evil.example"] {
             assert_eq!(with(bad, false), Err(CandidateError::Address), "{bad}");
