@@ -20,7 +20,7 @@ pub enum FileKind {
 pub type PickFile = Box<dyn Fn(&Context, FileKind) -> mpsc::Receiver<Option<PathBuf>>>;
 
 /// The system's own dialog (on Linux through the desktop portal).
-pub fn system_dialog() -> PickFile {
+pub(crate) fn system_dialog() -> PickFile {
     Box::new(|ctx, kind| {
         let (answer, answered) = mpsc::channel();
         let (name, endings) = match kind {

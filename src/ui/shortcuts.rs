@@ -4,7 +4,7 @@ use egui::{Context, Key, Modifiers};
 
 /// What a key asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shortcut {
+pub(crate) enum Shortcut {
     /// Microphone on or off.
     Mic,
     /// Camera on or off.
@@ -18,7 +18,7 @@ pub enum Shortcut {
 }
 
 /// The shortcut pressed in this pass, if any. A text field that has the focus keeps every key but Esc and Ctrl+L.
-pub fn pressed(ctx: &Context) -> Option<Shortcut> {
+pub(crate) fn pressed(ctx: &Context) -> Option<Shortcut> {
     let typing = ctx.text_edit_focused();
     let focused = ctx.memory(|memory| memory.focused().is_some());
     ctx.input_mut(|input| {

@@ -10,7 +10,7 @@ use crate::media::frame::{Latest, Picture};
 
 /// Whose picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Source {
+pub(crate) enum Source {
     /// One's own.
     Own,
     /// A peer's.
@@ -25,14 +25,19 @@ struct Shown {
 
 /// The textures of all tiles.
 #[derive(Default)]
-pub struct Textures {
+pub(crate) struct Textures {
     shown: HashMap<Source, Shown>,
     converted: u64,
 }
 
 impl Textures {
     /// The newest picture of `source` as a texture, with its size in pixels; `None` if there is none.
-    pub fn newest(&mut self, ctx: &Context, source: Source, latest: &Latest<Picture>) -> Option<(TextureId, Vec2)> {
+    pub(crate) fn newest(
+        &mut self,
+        ctx: &Context,
+        source: Source,
+        latest: &Latest<Picture>,
+    ) -> Option<(TextureId, Vec2)> {
         // Read before the picture: one that arrives in between is then converted at the next call, not missed.
         let serial = latest.serial();
         let shown = self.shown.entry(source).or_insert(Shown { serial: 0, texture: None, drawn: true });
@@ -58,12 +63,13 @@ impl Textures {
     }
 
     /// Gives back the textures that no tile has asked for since the last call. Call it once at the end of a pass.
-    pub fn sweep(&mut self) {
+    pub(crate) fn sweep(&mut self) {
         self.shown.retain(|_, shown| std::mem::take(&mut shown.drawn));
     }
 
     /// Pictures converted so far.
-    pub fn converted(&self) -> u64 {
+    #[cfg(test)]
+    pub(crate) fn converted(&self) -> u64 {
         self.converted
     }
 }

@@ -43,7 +43,7 @@ impl Toasts {
         let Some(next) = self.0.iter().map(|toast| toast.until).reduce(f64::min) else { return };
         let t = tokens(ui.ctx());
         let width = 420.0_f32.min(ui.ctx().content_rect().width() - 2.0 * space::XL);
-        Area::new(Id::new("toasts"))
+        Area::new(Id::unique("toasts"))
             .order(Order::Tooltip)
             .interactable(false)
             .anchor(Align2::CENTER_BOTTOM, vec2(0.0, -lift))

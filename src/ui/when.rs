@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 /// `3:07`, or `1:02:03` from an hour on.
-pub fn clock(elapsed: Duration) -> String {
+pub(crate) fn clock(elapsed: Duration) -> String {
     let seconds = elapsed.as_secs();
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
 }
 
 /// `45 seconds`, `1 minute`, `2 hours 5 minutes`.
-pub fn spoken(elapsed: Duration) -> String {
+pub(crate) fn spoken(elapsed: Duration) -> String {
     let seconds = elapsed.as_secs();
     let unit = |count: u64, one: &str| if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") };
     let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
@@ -38,13 +38,13 @@ const MONTHS: [&str; 12] = [
 ];
 
 /// `23 November 2026`, of seconds since 1970 (UTC).
-pub fn date(unix: u64) -> String {
+pub(crate) fn date(unix: u64) -> String {
     let (year, month, day) = civil(unix / 86_400);
     format!("{day} {} {year}", MONTHS[month])
 }
 
 /// `23 November 2026, 21:05 UTC`, of seconds since 1970.
-pub fn date_and_time(unix: u64) -> String {
+pub(crate) fn date_and_time(unix: u64) -> String {
     format!("{}, {:02}:{:02} UTC", date(unix), unix / 3600 % 24, unix / 60 % 60)
 }
 

@@ -68,5 +68,5 @@ fn toolbar_shown(ui: &Ui, cx: &mut Cx<'_>, meeting: &Meeting) -> f32 {
     if wanted && talking && idle < TOOLBAR_STAYS {
         ui.ctx().request_repaint_after(Duration::from_secs_f64((TOOLBAR_STAYS - idle).max(0.05)));
     }
-    ui.ctx().animate_bool_with_time(egui::Id::new("toolbar shown"), wanted, theme::motion(ui.ctx()))
+    ui.ctx().animate_bool_with_time(egui::Id::unique("toolbar shown"), wanted, theme::motion(ui.ctx()))
 }

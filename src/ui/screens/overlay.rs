@@ -34,7 +34,7 @@ pub(super) fn state_pill(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting, area: 
     let icon_side = 16.0;
     let width = space::M + icon_side + space::S + galley.size().x + space::M + time.size().x + space::M;
     let rect = Rect::from_min_size(area.min + vec2(space::L, space::L), vec2(width, control::TARGET));
-    let response = ui.interact(rect, ui.id().with("state of the encryption"), Sense::click());
+    let response = ui.interact(rect, ui.scope_id().with("state of the encryption"), Sense::click());
     response.widget_info(|| WidgetInfo::labeled(Role::Button, true, word));
     ui.painter().rect_filled(rect, CornerRadius::same(radius::ROUND), t.scrim);
     let middle = rect.center().y;
@@ -47,7 +47,7 @@ pub(super) fn state_pill(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting, area: 
     ui.painter().vline(line, middle - 8.0..=middle + 8.0, egui::Stroke::new(1.0, t.on_scrim.gamma_multiply(0.3)));
     let time_rect =
         Rect::from_min_size(pos2(rect.right() - space::M - time.size().x, middle - time.size().y / 2.0), time.size());
-    let clock_seen = ui.interact(time_rect, ui.id().with("meeting clock"), Sense::hover());
+    let clock_seen = ui.interact(time_rect, ui.scope_id().with("meeting clock"), Sense::hover());
     clock_seen.widget_info(|| WidgetInfo::labeled(Role::Timer, true, &clock));
     ui.painter().galley(time_rect.min, time, t.on_scrim);
     focus_ring(ui, &response, (control::TARGET / 2.0) as u8);
@@ -168,7 +168,7 @@ pub(super) fn toolbar(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting, area: Rec
     ui.scope_builder(UiBuilder::new().max_rect(bar.shrink(space::S)), |ui| {
         ui.multiply_opacity(shown);
         lifted(ui, bar, radius::SHEET + 4);
-        ui.interact(bar, ui.id().with("toolbar ground"), Sense::click());
+        ui.interact(bar, ui.scope_id().with("toolbar ground"), Sense::click());
         ui.horizontal(|ui| {
             ui.spacing_mut().item_spacing.x = space::S;
             mic_tool(ui, cx);

@@ -98,7 +98,7 @@ fn alone(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting, area: Rect) {
         pos2(area.right() - space::L, area.bottom() - TOOLBAR - space::S),
     );
     let width = control::COLUMN.min(room.width());
-    let id = egui::Id::new("height of the card for who is alone");
+    let id = egui::Id::unique("height of the card for who is alone");
     let height = ui.data(|data| data.get_temp::<f32>(id)).unwrap_or(room.height()).min(room.height());
     // Left of the own picture where both do not fit beside each other in the middle.
     let own = layout::self_view(area, TOOLBAR - space::L, space::L);

@@ -9,7 +9,7 @@ use crate::ui::theme::{self, Tokens, Weight, radius, size, space, tokens};
 
 /// How serious a banner is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BannerTone {
+pub(crate) enum BannerTone {
     /// For information.
     Neutral,
     /// Needs attention.
@@ -29,18 +29,18 @@ impl BannerTone {
 }
 
 /// One line of the banner place.
-pub struct Banner {
+pub(crate) struct Banner {
     /// What stands before the words.
-    pub icon: Icon,
+    pub(crate) icon: Icon,
     /// How serious.
-    pub tone: BannerTone,
+    pub(crate) tone: BannerTone,
     /// The sentence.
-    pub words: String,
+    pub(crate) words: String,
 }
 
 impl Banner {
     /// Shows it with its top at `top`, in the middle between `left` and `right`. Returns its lower edge.
-    pub fn show(&self, ui: &mut Ui, left: f32, right: f32, top: f32) -> f32 {
+    pub(crate) fn show(&self, ui: &mut Ui, left: f32, right: f32, top: f32) -> f32 {
         let t = tokens(ui.ctx());
         framed(ui, left, right, top, 560.0, self.tone.colour(t), |ui| {
             ui.horizontal_top(|ui| {

@@ -9,7 +9,7 @@ use crate::ui::theme::{self, Tokens, Weight, control, font, radius, size, space,
 
 /// What pressing a button means for the person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// The one thing this screen is for.
     Primary,
     /// Another thing that can be done.
@@ -44,7 +44,7 @@ fn paint(kind: Kind, t: &Tokens) -> Paint {
 
 /// A button with words.
 #[must_use = "show it"]
-pub struct Button<'a> {
+pub(crate) struct Button<'a> {
     words: &'a str,
     name: Option<&'a str>,
     icon: Option<Icon>,
@@ -56,48 +56,48 @@ pub struct Button<'a> {
 
 impl<'a> Button<'a> {
     /// A button of `kind` that says `words`.
-    pub fn new(kind: Kind, words: &'a str) -> Self {
+    pub(crate) fn new(kind: Kind, words: &'a str) -> Self {
         Self { words, name: None, icon: None, kind, enabled: true, height: control::HEIGHT, width: None }
     }
 
     /// With an icon before the words.
-    pub fn icon(mut self, icon: Icon) -> Self {
+    pub(crate) fn icon(mut self, icon: Icon) -> Self {
         self.icon = Some(icon);
         self
     }
 
     /// What a screen reader says, where the words alone do not tell buttons apart.
-    pub fn name(mut self, name: &'a str) -> Self {
+    pub(crate) fn name(mut self, name: &'a str) -> Self {
         self.name = Some(name);
         self
     }
 
     /// Whether it can be pressed.
-    pub fn enabled(mut self, enabled: bool) -> Self {
+    pub(crate) fn enabled(mut self, enabled: bool) -> Self {
         self.enabled = enabled;
         self
     }
 
     /// As high as the toolbar's, with larger words.
-    pub fn large(mut self) -> Self {
+    pub(crate) fn large(mut self) -> Self {
         self.height = control::TOOL;
         self
     }
 
     /// No higher than it must be.
-    pub fn compact(mut self) -> Self {
+    pub(crate) fn compact(mut self) -> Self {
         self.height = control::TARGET;
         self
     }
 
     /// This wide.
-    pub fn width(mut self, width: f32) -> Self {
+    pub(crate) fn width(mut self, width: f32) -> Self {
         self.width = Some(width);
         self
     }
 
     /// Lays it out, paints it, and says whether it was pressed.
-    pub fn show(self, ui: &mut Ui) -> Response {
+    pub(crate) fn show(self, ui: &mut Ui) -> Response {
         let t = tokens(ui.ctx());
         let large = self.height >= control::TOOL;
         let points = if large { size::LEAD } else { size::BODY };
@@ -142,7 +142,7 @@ impl<'a> Button<'a> {
 }
 
 /// A square button with an icon alone; `name` is its tooltip and what a screen reader says.
-pub fn icon_button(ui: &mut Ui, icon: Icon, name: &str) -> Response {
+pub(crate) fn icon_button(ui: &mut Ui, icon: Icon, name: &str) -> Response {
     let t = tokens(ui.ctx());
     let (rect, response) = ui.allocate_exact_size(vec2(control::TARGET, control::TARGET), Sense::click());
     response.widget_info(|| WidgetInfo::labeled(Role::Button, true, name));
@@ -167,7 +167,7 @@ enum Tool {
 }
 
 /// A button of the toolbar. `state` is `Some` for what is on or off; what is off stands out in red if `alarm` is set.
-pub fn tool_button(
+pub(crate) fn tool_button(
     ui: &mut Ui,
     icon: Icon,
     name: &str,

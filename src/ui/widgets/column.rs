@@ -5,9 +5,9 @@ use egui::{Id, Rect, ScrollArea, Ui, UiBuilder, pos2, vec2};
 use crate::ui::theme::space;
 
 /// Lays `contents` out in a column of at most `width` points, in the middle both ways; it scrolls where it is too high.
-pub fn centred<R>(ui: &mut Ui, name: &str, width: f32, contents: impl FnOnce(&mut Ui) -> R) -> R {
+pub(crate) fn centred<R>(ui: &mut Ui, name: &str, width: f32, contents: impl FnOnce(&mut Ui) -> R) -> R {
     let area = ui.available_rect_before_wrap();
-    let remembered = Id::new(("column", name));
+    let remembered = Id::unique(("column", name));
     let known = ui.ctx().data(|data| data.get_temp::<f32>(remembered));
     let width = width.min(area.width() - 2.0 * space::XL);
     let mut height = 0.0;

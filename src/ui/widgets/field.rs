@@ -1,25 +1,25 @@
 //! A field to type into.
 
-use egui::{Align, CornerRadius, Frame, Margin, Response, RichText, Stroke, StrokeKind, TextEdit, Ui, vec2};
+use egui::{CornerRadius, Frame, Margin, Response, RichText, Stroke, StrokeKind, TextEdit, Ui, vec2};
 
 use crate::ui::theme::{Weight, control, font, radius, size, space, tokens};
 
 /// How a field is to be.
-pub struct Field<'a> {
+pub(crate) struct Field<'a> {
     /// What a screen reader calls it.
-    pub name: &'a str,
+    pub(crate) name: &'a str,
     /// Shown while it is empty.
-    pub hint: &'a str,
+    pub(crate) hint: &'a str,
     /// Characters at most.
-    pub limit: usize,
+    pub(crate) limit: usize,
     /// Fixed width letters.
-    pub code: bool,
+    pub(crate) code: bool,
     /// Something is wrong with what it holds.
-    pub wrong: bool,
+    pub(crate) wrong: bool,
 }
 
 /// A line of text that can be changed.
-pub fn field(ui: &mut Ui, value: &mut String, field: &Field<'_>) -> Response {
+pub(crate) fn field(ui: &mut Ui, value: &mut String, field: &Field<'_>) -> Response {
     let t = tokens(ui.ctx());
     let weight = if field.code { Weight::Code } else { Weight::Regular };
     let hint = RichText::new(field.hint.to_owned()).font(font(size::BODY, Weight::Regular)).color(t.muted);
@@ -33,7 +33,7 @@ pub fn field(ui: &mut Ui, value: &mut String, field: &Field<'_>) -> Response {
                 .char_limit(field.limit)
                 .desired_width(width)
                 .min_size(vec2(width, control::HEIGHT))
-                .vertical_align(Align::Center)
+                .align(egui::Align2::LEFT_CENTER)
                 .margin(Margin::symmetric(space::M as i8, 0))
                 .frame(Frame::new().fill(t.raised).corner_radius(CornerRadius::same(radius::CONTROL))),
         )

@@ -12,7 +12,7 @@ const FRAME: Duration = Duration::from_millis(1000 / 15);
 const BARS: usize = 24;
 
 /// A row of bars for `level` (0..=1). While it is `live`, it keeps the window looking, 15 times a second.
-pub fn level_meter(ui: &mut Ui, name: &str, level: f32, live: bool) {
+pub(crate) fn level_meter(ui: &mut Ui, name: &str, level: f32, live: bool) {
     let t = tokens(ui.ctx());
     let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), 12.0), Sense::hover());
     let level = if live { level.clamp(0.0, 1.0) } else { 0.0 };

@@ -14,18 +14,18 @@ mod tile;
 mod toggle;
 
 pub(crate) use banner::framed as banner_frame;
-pub use banner::{Banner, BannerTone};
-pub use button::{Button, Kind, icon_button, tool_button};
-pub use column::centred;
-pub use field::{Field, field};
-pub use meter::level_meter;
-pub use picker::{Choice, picker};
-pub use qr::{link_qr, qr};
-pub use sheet::{Sheet, sheet};
-pub use spinner::spinner;
-pub use text::{caption, fact, heading, icon_line, note, strong, text, title};
-pub use tile::{Tile, overlay_chip, tile};
-pub use toggle::{segments, switch};
+pub(crate) use banner::{Banner, BannerTone};
+pub(crate) use button::{Button, Kind, icon_button, tool_button};
+pub(crate) use column::centred;
+pub(crate) use field::{Field, field};
+pub(crate) use meter::level_meter;
+pub(crate) use picker::{Choice, picker};
+pub(crate) use qr::{link_qr, qr};
+pub(crate) use sheet::{Sheet, sheet};
+pub(crate) use spinner::spinner;
+pub(crate) use text::{caption, fact, heading, icon_line, note, strong, text, title};
+pub(crate) use tile::{Tile, overlay_chip, tile};
+pub(crate) use toggle::{segments, switch};
 
 use egui::{Context, CornerRadius, Rect, Response, Stroke, StrokeKind, Ui};
 
@@ -50,7 +50,7 @@ pub(crate) fn hover(ctx: &Context, response: &Response) -> f32 {
 }
 
 /// A card: a surface with a hairline.
-pub fn card<R>(ui: &mut Ui, contents: impl FnOnce(&mut Ui) -> R) -> R {
+pub(crate) fn card<R>(ui: &mut Ui, contents: impl FnOnce(&mut Ui) -> R) -> R {
     let t = tokens(ui.ctx());
     egui::Frame::new()
         .fill(t.surface)
@@ -65,7 +65,7 @@ pub fn card<R>(ui: &mut Ui, contents: impl FnOnce(&mut Ui) -> R) -> R {
 }
 
 /// A line across.
-pub fn hairline(ui: &mut Ui) {
+pub(crate) fn hairline(ui: &mut Ui) {
     let t = tokens(ui.ctx());
     let (rect, _) = ui.allocate_exact_size(egui::vec2(ui.available_width(), 1.0), egui::Sense::hover());
     ui.painter().rect_filled(rect, 0.0, t.hairline);

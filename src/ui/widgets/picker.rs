@@ -10,17 +10,17 @@ use crate::ui::icons::{self, Icon};
 use crate::ui::theme::{self, Weight, control, font, radius, size, space, tokens};
 
 /// One line of a picker.
-pub struct Choice<T> {
+pub(crate) struct Choice<T> {
     /// What choosing it means.
-    pub value: T,
+    pub(crate) value: T,
     /// What it says.
-    pub words: String,
+    pub(crate) words: String,
     /// It is the chosen one.
-    pub chosen: bool,
+    pub(crate) chosen: bool,
 }
 
 /// A closed list that says `shown` and opens below. `name` is for screen readers. Returns the newly chosen value.
-pub fn picker<T>(ui: &mut Ui, icon: Icon, name: &str, shown: &str, choices: Vec<Choice<T>>) -> Option<T> {
+pub(crate) fn picker<T>(ui: &mut Ui, icon: Icon, name: &str, shown: &str, choices: Vec<Choice<T>>) -> Option<T> {
     let t = tokens(ui.ctx());
     let width = ui.available_width();
     let (rect, response) = ui.allocate_exact_size(vec2(width, control::HEIGHT), Sense::click());

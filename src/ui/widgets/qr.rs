@@ -9,7 +9,7 @@ use crate::ui::theme::{radius, tokens};
 const QUIET: usize = 4;
 
 /// Draws the modules of a code (row by row, true is dark, without a quiet zone) in a square of `side` points.
-pub fn qr(ui: &mut Ui, modules: &[Vec<bool>], side: f32, name: &str) {
+pub(crate) fn qr(ui: &mut Ui, modules: &[Vec<bool>], side: f32, name: &str) {
     let t = tokens(ui.ctx());
     let (rect, response) = ui.allocate_exact_size(vec2(side, side), Sense::hover());
     response.widget_info(|| WidgetInfo::labeled(Role::Image, true, name));
@@ -36,9 +36,9 @@ pub fn qr(ui: &mut Ui, modules: &[Vec<bool>], side: f32, name: &str) {
 }
 
 /// The QR code of a link, computed once for each link.
-pub fn link_qr(ui: &mut Ui, link: &str, side: f32, name: &str) {
+pub(crate) fn link_qr(ui: &mut Ui, link: &str, side: f32, name: &str) {
     type Kept = (String, std::sync::Arc<Vec<Vec<bool>>>);
-    let id = Id::new("qr of the invite link");
+    let id = Id::unique("qr of the invite link");
     let kept = ui.data(|data| data.get_temp::<Kept>(id)).filter(|(of, _)| of == link);
     let modules = match kept {
         Some((_, modules)) => modules,

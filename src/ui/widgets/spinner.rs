@@ -7,7 +7,7 @@ use egui::{Sense, Ui, vec2};
 use crate::ui::theme::{self, tokens};
 
 /// Twelve dots, the brightest going round once a second; they stand still where motion is unwanted.
-pub fn spinner(ui: &mut Ui, side: f32) {
+pub(crate) fn spinner(ui: &mut Ui, side: f32) {
     let t = tokens(ui.ctx());
     let (rect, _) = ui.allocate_exact_size(vec2(side, side), Sense::hover());
     let still = theme::motion(ui.ctx()) == 0.0;

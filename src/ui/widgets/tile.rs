@@ -17,37 +17,37 @@ const MOST_CUT: f32 = 0.3;
 const SPEAKING: f32 = 0.35;
 
 /// What a tile shows.
-pub struct Tile<'a> {
+pub(crate) struct Tile<'a> {
     /// Whose it is.
-    pub name: &'a str,
+    pub(crate) name: &'a str,
     /// The name whose initials stand in for a picture.
-    pub initials: &'a str,
+    pub(crate) initials: &'a str,
     /// What stands in the lower corner; empty for nothing.
-    pub chip: &'a str,
+    pub(crate) chip: &'a str,
     /// At most this wide may it be.
-    pub chip_room: f32,
+    pub(crate) chip_room: f32,
     /// The newest picture and its size in pixels.
-    pub picture: Option<(TextureId, Vec2)>,
+    pub(crate) picture: Option<(TextureId, Vec2)>,
     /// Left and right are exchanged, as in a mirror.
-    pub mirrored: bool,
+    pub(crate) mirrored: bool,
     /// Their microphone is on.
-    pub mic_on: bool,
+    pub(crate) mic_on: bool,
     /// Their camera is on.
-    pub camera_on: bool,
+    pub(crate) camera_on: bool,
     /// How loud they are, 0..=1.
-    pub level: f32,
+    pub(crate) level: f32,
     /// They have been verified.
-    pub verified: bool,
+    pub(crate) verified: bool,
     /// Something to say instead of, or over, the picture.
-    pub message: Option<(&'a str, bool)>,
+    pub(crate) message: Option<(&'a str, bool)>,
     /// Corner radius.
-    pub corner: u8,
+    pub(crate) corner: u8,
 }
 
 /// Paints a tile into `rect`.
-pub fn tile(ui: &mut Ui, rect: Rect, tile: &Tile<'_>) {
+pub(crate) fn tile(ui: &mut Ui, rect: Rect, tile: &Tile<'_>) {
     let t = tokens(ui.ctx());
-    let response = ui.interact(rect, ui.id().with(("tile", tile.name, tile.mirrored)), Sense::hover());
+    let response = ui.interact(rect, ui.scope_id().with(("tile", tile.name, tile.mirrored)), Sense::hover());
     let said = strings::tile(tile.name, tile.mic_on, tile.camera_on, tile.verified);
     response.widget_info(|| WidgetInfo::labeled(Role::Image, true, &said));
     let corner = CornerRadius::same(tile.corner);
@@ -127,7 +127,7 @@ fn overlay_words(
 }
 
 /// A small dark label over a picture, as for a state word; returns where it is.
-pub fn overlay_chip(ui: &Ui, at: egui::Pos2, icon: Icon, colour: Color32, words: &str) -> Rect {
+pub(crate) fn overlay_chip(ui: &Ui, at: egui::Pos2, icon: Icon, colour: Color32, words: &str) -> Rect {
     overlay_words(ui, at, Align2::LEFT_TOP, Some((icon, colour)), words, tokens(ui.ctx()).on_scrim)
 }
 

@@ -7,7 +7,7 @@ use super::{focus_ring, hover};
 use crate::ui::theme::{self, Weight, control, font, radius, size, space, tokens};
 
 /// A switch with its name on the left; the whole line can be pressed. Returns whether it was.
-pub fn switch(ui: &mut Ui, name: &str, explained: &str, on: bool) -> Response {
+pub(crate) fn switch(ui: &mut Ui, name: &str, explained: &str, on: bool) -> Response {
     let t = tokens(ui.ctx());
     let words_width = ui.available_width() - 44.0 - space::L;
     let name_galley = ui.painter().layout(name.to_owned(), font(size::BODY, Weight::Medium), t.text, words_width);
@@ -33,7 +33,7 @@ pub fn switch(ui: &mut Ui, name: &str, explained: &str, on: bool) -> Response {
 }
 
 /// One of a few, side by side. Returns the newly chosen one.
-pub fn segments<T: Copy + PartialEq>(ui: &mut Ui, options: &[(T, &str)], chosen: T) -> Option<T> {
+pub(crate) fn segments<T: Copy + PartialEq>(ui: &mut Ui, options: &[(T, &str)], chosen: T) -> Option<T> {
     let t = tokens(ui.ctx());
     let width = ui.available_width();
     let (rect, _) = ui.allocate_exact_size(vec2(width, control::HEIGHT), Sense::hover());
@@ -42,7 +42,7 @@ pub fn segments<T: Copy + PartialEq>(ui: &mut Ui, options: &[(T, &str)], chosen:
     let mut picked = None;
     for (index, (value, name)) in options.iter().enumerate() {
         let place = Rect::from_min_size(pos2(rect.left() + index as f32 * part, rect.top()), vec2(part, rect.height()));
-        let response = ui.interact(place, ui.id().with(("segment", index, *name)), Sense::click());
+        let response = ui.interact(place, ui.scope_id().with(("segment", index, *name)), Sense::click());
         let on = *value == chosen;
         response.widget_info(|| WidgetInfo::selected(Role::RadioButton, true, on, name));
         let inner = place.shrink(3.0);
