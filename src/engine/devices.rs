@@ -150,7 +150,7 @@ impl Devices {
         let report = self.reporter(DeviceKind::Mic, self.mic.opening);
         let state = move |state| report(words::sound_state(state));
         let blocks = move |block: &[f32; BLOCK]| sender.handle_block(block);
-        self.mic.device = Some(MicSource::open(&self.mic_choice, Box::new(blocks), Box::new(state)));
+        self.mic.device = Some(MicSource::open(&self.mic_choice, Box::new(blocks), Arc::new(state)));
     }
 
     /// Opens the speaker, which pulls from `playback`.
@@ -159,7 +159,7 @@ impl Devices {
         self.speaker.state = DeviceState::Opening;
         let report = self.reporter(DeviceKind::Speaker, self.speaker.opening);
         let state = move |state| report(words::sound_state(state));
-        self.speaker.device = Some(SpeakerSink::open(&self.speaker_choice, playback, Box::new(state)));
+        self.speaker.device = Some(SpeakerSink::open(&self.speaker_choice, playback, Arc::new(state)));
     }
 
     /// Unmutes or mutes, at once.
