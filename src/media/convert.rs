@@ -6,9 +6,7 @@
 
 use std::time::Instant;
 
-use yuv::{
-    BufferStoreMut, YuvConversionMode, YuvPackedImage, YuvPlanarImage, YuvPlanarImageMut, YuvRange, YuvStandardMatrix,
-};
+use yuv::{BufferStoreMut, YuvConversionMode, YuvPlanarImage, YuvPlanarImageMut, YuvRange, YuvStandardMatrix};
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions};
 
@@ -180,9 +178,7 @@ pub fn to_picture(raw: RawPicture<'_>, taken: Instant) -> Result<Picture, Conver
     match raw.layout {
         PixelLayout::Yuyv => {
             let stride = full_width.next_multiple_of(2) * 2;
-            let yuy = exactly(raw.data, stride * height)?;
-            let packed = YuvPackedImage { yuy, yuy_stride: stride as u32, width: width as u32, height: height as u32 };
-            yuv::yuyv422_to_yuv420(&mut planes_mut(&mut picture), &packed).map_err(|_| ConvertError::Planes)?;
+            from_yuyv(exactly(raw.data, stride * height)?, stride, &mut picture);
             recolour(&mut picture, camera_colours(height), Colours::of(height));
         }
         PixelLayout::Nv12 => {
@@ -219,6 +215,24 @@ pub fn to_picture(raw: RawPicture<'_>, taken: Instant) -> Result<Picture, Conver
         PixelLayout::Mjpeg => return Err(ConvertError::Jpeg),
     }
     Ok(picture)
+}
+
+/// By hand, because crate `yuv` takes the chroma of one row of two instead of the mean.
+fn from_yuyv(data: &[u8], stride: usize, picture: &mut Picture) {
+    let width = picture.width;
+    let rows = picture.y.chunks_exact_mut(width * 2).zip(data.chunks_exact(stride * 2));
+    let chroma = picture.u.chunks_exact_mut(width / 2).zip(picture.v.chunks_exact_mut(width / 2));
+    for ((luma, packed), (u, v)) in rows.zip(chroma) {
+        let (upper, lower) = luma.split_at_mut(width);
+        let (above, below) = packed.split_at(stride);
+        let luma = upper.chunks_exact_mut(2).zip(lower.chunks_exact_mut(2));
+        let packed = above.chunks_exact(4).zip(below.chunks_exact(4));
+        for (((upper, lower), (above, below)), (u, v)) in luma.zip(packed).zip(u.iter_mut().zip(v)) {
+            (upper[0], upper[1], lower[0], lower[1]) = (above[0], above[2], below[0], below[2]);
+            *u = above[1].midpoint(below[1]);
+            *v = above[3].midpoint(below[3]);
+        }
+    }
 }
 
 /// Apple's cameras say BT.709 for large pictures; everything else is USB Video Class.
