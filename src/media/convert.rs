@@ -6,9 +6,7 @@
 
 use std::time::Instant;
 
-use yuv::{
-    BufferStoreMut, YuvConversionMode, YuvPackedImage, YuvPlanarImage, YuvPlanarImageMut, YuvRange, YuvStandardMatrix,
-};
+use yuv::{BufferStoreMut, YuvConversionMode, YuvPlanarImage, YuvPlanarImageMut, YuvRange, YuvStandardMatrix};
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions};
 
@@ -180,9 +178,7 @@ pub fn to_picture(raw: RawPicture<'_>, taken: Instant) -> Result<Picture, Conver
     match raw.layout {
         PixelLayout::Yuyv => {
             let stride = full_width.next_multiple_of(2) * 2;
-            let yuy = exactly(raw.data, stride * height)?;
-            let packed = YuvPackedImage { yuy, yuy_stride: stride as u32, width: width as u32, height: height as u32 };
-            yuv::yuyv422_to_yuv420(&mut planes_mut(&mut picture), &packed).map_err(|_| ConvertError::Planes)?;
+            from_yuyv(exactly(raw.data, stride * height)?, stride, &mut picture);
             recolour(&mut picture, camera_colours(height), Colours::of(height));
         }
         PixelLayout::Nv12 => {
@@ -219,6 +215,24 @@ pub fn to_picture(raw: RawPicture<'_>, taken: Instant) -> Result<Picture, Conver
         PixelLayout::Mjpeg => return Err(ConvertError::Jpeg),
     }
     Ok(picture)
+}
+
+/// By hand, because crate `yuv` takes the chroma of one row of two instead of the mean.
+fn from_yuyv(data: &[u8], stride: usize, picture: &mut Picture) {
+    let width = picture.width;
+    let rows = picture.y.chunks_exact_mut(width * 2).zip(data.chunks_exact(stride * 2));
+    let chroma = picture.u.chunks_exact_mut(width / 2).zip(picture.v.chunks_exact_mut(width / 2));
+    for ((luma, packed), (u, v)) in rows.zip(chroma) {
+        let (upper, lower) = luma.split_at_mut(width);
+        let (above, below) = packed.split_at(stride);
+        let luma = upper.chunks_exact_mut(2).zip(lower.chunks_exact_mut(2));
+        let packed = above.chunks_exact(4).zip(below.chunks_exact(4));
+        for (((upper, lower), (above, below)), (u, v)) in luma.zip(packed).zip(u.iter_mut().zip(v)) {
+            (upper[0], upper[1], lower[0], lower[1]) = (above[0], above[2], below[0], below[2]);
+            *u = above[1].midpoint(below[1]);
+            *v = above[3].midpoint(below[3]);
+        }
+    }
 }
 
 /// Apple's cameras say BT.709 for large pictures; everything else is USB Video Class.
@@ -304,19 +318,20 @@ pub fn recolour(picture: &mut Picture, from: Colours, to: Colours) {
     let half = (128 << 14) + 8192;
 
     let width = picture.width;
-    let rows = picture.y.chunks_exact_mut(width * 2);
     let chroma_rows = picture.u.chunks_exact_mut(width / 2).zip(picture.v.chunks_exact_mut(width / 2));
-    for (rows, (u, v)) in rows.zip(chroma_rows) {
-        let (upper, lower) = rows.split_at_mut(width);
-        let pairs = upper.chunks_exact_mut(2).zip(lower.chunks_exact_mut(2));
-        for ((upper, lower), (u, v)) in pairs.zip(u.iter_mut().zip(v)) {
+    let mut shares = vec![0i32; width / 2];
+    for (rows, (u, v)) in picture.y.chunks_exact_mut(width * 2).zip(chroma_rows) {
+        for (share, (u, v)) in shares.iter_mut().zip(u.iter_mut().zip(v)) {
             let (cb, cr) = (i32::from(*u) - 128, i32::from(*v) - 128);
-            let add = base + y_cb * cb + y_cr * cr;
-            for luma in upper.iter_mut().chain(lower) {
-                *luma = ((i32::from(*luma) * gain + add) >> 14).clamp(0, 255) as u8;
-            }
+            *share = base + y_cb * cb + y_cr * cr;
             *u = ((half + u_cb * cb + u_cr * cr) >> 14).clamp(0, 255) as u8;
             *v = ((half + v_cb * cb + v_cr * cr) >> 14).clamp(0, 255) as u8;
+        }
+        for row in rows.chunks_exact_mut(width) {
+            for (pair, share) in row.chunks_exact_mut(2).zip(&shares) {
+                pair[0] = ((i32::from(pair[0]) * gain + share) >> 14).clamp(0, 255) as u8;
+                pair[1] = ((i32::from(pair[1]) * gain + share) >> 14).clamp(0, 255) as u8;
+            }
         }
     }
 }
