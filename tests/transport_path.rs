@@ -286,7 +286,7 @@ async fn five_percent_loss_is_repaired() {
     let path = Arc::clone(&a.path);
     let sender = tokio::spawn(async move {
         for n in 0..FRAMES + 10 {
-            path.send_video(&noise(n, 500 + (n as usize * 977) % 12_000), n % 100 == 0, n as u32).await.unwrap();
+            path.send_video(&noise(n, 500 + (n as usize * 977) % 12_000), n == 0, n as u32).await.unwrap();
             sleep(Duration::from_millis(15)).await;
         }
     });
@@ -401,7 +401,7 @@ async fn garbage_is_refused_with_a_reason_and_harms_nothing() {
         probe.path.close().await;
     }
     let answer = b.path.accept_offer(&offer).await.unwrap();
-    assert!(matches!(b.path.accept_answer(&answer).await, Err(PathError::Refused(_))));
+    assert!(matches!(b.path.accept_answer(&offer).await, Err(PathError::Refused(_))));
     a.path.accept_answer(&answer).await.unwrap();
     a.connected().await;
     b.connected().await;

@@ -17,6 +17,7 @@ use webrtc::peer_connection::{
     MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCCertificate,
     RTCConfigurationBuilder, RTCIceServer, SettingEngineBuilder, SrtpProtectionProfile, crypto,
 };
+use webrtc::rtp_transceiver::RtpSender;
 
 use super::interceptors::{LossTap, MediaTap, Shared, WireTap};
 use super::path::PathError;
@@ -87,6 +88,7 @@ pub(super) struct Parts {
     pub(super) connection: Arc<dyn PeerConnection>,
     pub(super) audio: Arc<TrackLocalStaticRTP>,
     pub(super) video: Arc<TrackLocalStaticRTP>,
+    pub(super) sender: Arc<dyn RtpSender>,
 }
 
 fn opus() -> RTCRtpCodec {
@@ -216,8 +218,11 @@ pub(super) async fn build(
     let connection: Arc<dyn PeerConnection> = Arc::new(connection);
     let audio = track(RtpCodecKind::Audio, opus(), ssrcs.audio, None);
     let video = track(RtpCodecKind::Video, h264(), ssrcs.video, Some(ssrcs.rtx));
-    for track in [Arc::clone(&audio), Arc::clone(&video)] {
-        connection.add_track(track as Arc<dyn TrackLocal>).await.map_err(|_| PathError::Setup("tracks"))?;
-    }
-    Ok(Parts { connection, audio, video })
+    let add = async |track: &Arc<TrackLocalStaticRTP>| {
+        let track = Arc::clone(track) as Arc<dyn TrackLocal>;
+        connection.add_track(track).await.map_err(|_| PathError::Setup("tracks"))
+    };
+    let sender = add(&audio).await?;
+    add(&video).await?;
+    Ok(Parts { connection, audio, video, sender })
 }
