@@ -11,9 +11,9 @@ use tokio::sync::{Notify, mpsc};
 use webrtc::media_stream::track_local::TrackLocal;
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 use webrtc::peer_connection::{
-    PeerConnection, PeerConnectionEventHandler, RTCIceCandidate, RTCIceCandidateInit, RTCIceCandidateType, RTCIceGatheringState,
-    RTCPeerConnectionIceEvent, RTCPeerConnectionState, RTCSdpType, RTCSessionDescription, RTCStatsReport,
-    StatsSelector,
+    PeerConnection, PeerConnectionEventHandler, RTCIceCandidate, RTCIceCandidateInit, RTCIceCandidateType,
+    RTCIceGatheringState, RTCPeerConnectionIceEvent, RTCPeerConnectionState, RTCSdpType, RTCSessionDescription,
+    RTCStatsReport, StatsSelector,
 };
 use webrtc::rtp_transceiver::RtpSender;
 
@@ -252,7 +252,12 @@ impl Path {
             lifecycle,
         };
         let parts = build(&config.stun, bind.clone(), loopback, ssrcs, &shared, Arc::new(callbacks)).await?;
-        let supervisor = tokio::spawn(supervise(Arc::clone(&parts.sender), lifecycle_rx, events));
+        let supervisor = tokio::spawn(supervise(
+            Arc::clone(&parts.sender),
+            (Arc::clone(&parts.video), ssrcs.video),
+            lifecycle_rx,
+            events,
+        ));
         Ok(Self {
             connection: parts.connection,
             audio: parts.audio,
@@ -562,9 +567,10 @@ fn bind_addresses(addresses: Vec<IpAddr>, loopback: bool) -> Vec<IpAddr> {
     out
 }
 
-/// Passes on what must not be lost, and watches the route.
+/// Passes on what must not be lost, and watches the route and the driver.
 async fn supervise(
     sender: Arc<dyn RtpSender>,
+    (video, ssrc): (Arc<TrackLocalStaticRTP>, u32),
     mut lifecycle: mpsc::UnboundedReceiver<PathEvent>,
     events: mpsc::Sender<PathEvent>,
 ) {
@@ -579,7 +585,14 @@ async fn supervise(
                     return;
                 }
             }
-            _ = tick.tick() => {}
+            _ = tick.tick() => {
+                // A driver that died leaves no other sign.
+                let kick = rtp::Packet { header: header(ssrc, PT_VIDEO, 0, 0), payload: Bytes::new() };
+                if video.write_rtp(kick).await.is_err() {
+                    let _ = events.send(PathEvent::Failed).await;
+                    return;
+                }
+            }
         }
         if let Some(route) = route(&sender).await.filter(|route| known != Some(*route)) {
             known = Some(route);

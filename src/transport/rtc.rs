@@ -160,13 +160,7 @@ fn track(kind: RtpCodecKind, codec: RTCRtpCodec, ssrc: u32, rtx: Option<u32>) ->
         codec,
         ..Default::default()
     };
-    Arc::new(TrackLocalStaticRTP::new(MediaStreamTrack::new(
-        "c".into(),
-        id.into(),
-        id.into(),
-        kind,
-        vec![coding],
-    )))
+    Arc::new(TrackLocalStaticRTP::new(MediaStreamTrack::new("c".into(), id.into(), id.into(), kind, vec![coding])))
 }
 
 /// Builds the connection: one audio and one video section in this order, both ways.
@@ -181,15 +175,13 @@ pub(super) async fn build(
     handler: Arc<dyn PeerConnectionEventHandler>,
 ) -> Result<Parts, PathError> {
     let provider = crypto::default_provider().map_err(|_| PathError::Setup("crypto provider"))?;
-    let parameters = rcgen::CertificateParams::new(vec!["conclave".into()]).map_err(|_| PathError::Setup("certificate"))?;
-    let certificate =
-        RTCCertificate::generate(provider.crypto(), crypto::SignatureScheme::EcdsaP256Sha256, parameters)
-            .map_err(|_| PathError::Setup("certificate"))?;
+    let parameters =
+        rcgen::CertificateParams::new(vec!["conclave".into()]).map_err(|_| PathError::Setup("certificate"))?;
+    let certificate = RTCCertificate::generate(provider.crypto(), crypto::SignatureScheme::EcdsaP256Sha256, parameters)
+        .map_err(|_| PathError::Setup("certificate"))?;
     let servers = stun.iter().map(|server| RTCIceServer { urls: vec![format!("stun:{server}")], ..Default::default() });
-    let configuration = RTCConfigurationBuilder::new()
-        .with_certificates(vec![certificate])
-        .with_ice_servers(servers.collect())
-        .build();
+    let configuration =
+        RTCConfigurationBuilder::new().with_certificates(vec![certificate]).with_ice_servers(servers.collect()).build();
     let settings = SettingEngineBuilder::new()
         .with_crypto_provider(provider)
         .with_srtp_protection_profiles(vec![
