@@ -138,8 +138,7 @@ impl WireTap {
 
     fn on_report_blocks(&self, now: Instant, blocks: &[ReceptionReport]) {
         for block in blocks {
-            if let Some(rtt) =
-                self.shared.meter.on_report_block(now, block.ssrc, block.last_sender_report, block.delay)
+            if let Some(rtt) = self.shared.meter.on_report_block(now, block.ssrc, block.last_sender_report, block.delay)
             {
                 self.shared.counters.on_rtt(rtt);
             }

@@ -2,20 +2,20 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rtc::rtp;
-use rtc::statistics::stats::ice_candidate::RTCIceCandidateStats;
 use tokio::sync::{Notify, mpsc};
 use webrtc::media_stream::track_local::TrackLocal;
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 use webrtc::peer_connection::{
-    PeerConnection, PeerConnectionEventHandler, RTCIceCandidateInit, RTCIceCandidateType, RTCIceGatheringState,
-    RTCPeerConnectionIceEvent, RTCPeerConnectionState, RTCSdpType, RTCSessionDescription, RTCStatsReport,
-    RTCStatsReportEntry, StatsSelector,
+    PeerConnection, PeerConnectionEventHandler, RTCIceCandidate, RTCIceCandidateInit, RTCIceCandidateType,
+    RTCIceGatheringState, RTCPeerConnectionIceEvent, RTCPeerConnectionState, RTCSdpType, RTCSessionDescription,
+    RTCStatsReport, StatsSelector,
 };
+use webrtc::rtp_transceiver::RtpSender;
 
 use super::fragment::{FragmentError, MAX_PAYLOAD, split};
 use super::interceptors::Shared;
@@ -208,6 +208,8 @@ pub struct Path {
     connection: Arc<dyn PeerConnection>,
     audio: Arc<TrackLocalStaticRTP>,
     video: Arc<TrackLocalStaticRTP>,
+    /// Leads to the transports below.
+    sender: Arc<dyn RtpSender>,
     ssrcs: Ssrcs,
     role: Role,
     loopback: bool,
@@ -250,11 +252,17 @@ impl Path {
             lifecycle,
         };
         let parts = build(&config.stun, bind.clone(), loopback, ssrcs, &shared, Arc::new(callbacks)).await?;
-        let supervisor = tokio::spawn(supervise(Arc::downgrade(&parts.connection), lifecycle_rx, events));
+        let supervisor = tokio::spawn(supervise(
+            Arc::clone(&parts.sender),
+            (Arc::clone(&parts.video), ssrcs.video),
+            lifecycle_rx,
+            events,
+        ));
         Ok(Self {
             connection: parts.connection,
             audio: parts.audio,
             video: parts.video,
+            sender: parts.sender,
             ssrcs,
             role,
             loopback,
@@ -444,9 +452,8 @@ impl Path {
     pub async fn stats(&self) -> PathStats {
         let mut stats = self.shared.counters.snapshot();
         let report = self.connection.get_stats(Instant::now(), StatsSelector::None).await;
-        let (pair, check_rtt) = route(&report);
-        stats.pair = pair;
-        stats.rtt = stats.rtt.or(check_rtt);
+        stats.pair = route(&self.sender).await;
+        stats.rtt = stats.rtt.or_else(|| check_rtt(&report));
         stats.srtp_cipher = report.transport().map(|t| t.srtp_cipher.clone()).filter(|name| !name.is_empty());
         stats
     }
@@ -560,9 +567,10 @@ fn bind_addresses(addresses: Vec<IpAddr>, loopback: bool) -> Vec<IpAddr> {
     out
 }
 
-/// Passes on what must not be lost, and watches the route.
+/// Passes on what must not be lost, and watches the route and the driver.
 async fn supervise(
-    connection: Weak<dyn PeerConnection>,
+    sender: Arc<dyn RtpSender>,
+    (video, ssrc): (Arc<TrackLocalStaticRTP>, u32),
     mut lifecycle: mpsc::UnboundedReceiver<PathEvent>,
     events: mpsc::Sender<PathEvent>,
 ) {
@@ -577,13 +585,16 @@ async fn supervise(
                     return;
                 }
             }
-            _ = tick.tick() => {}
+            _ = tick.tick() => {
+                // A driver that died leaves no other sign.
+                let kick = rtp::Packet { header: header(ssrc, PT_VIDEO, 0, 0), payload: Bytes::new() };
+                if video.write_rtp(kick).await.is_err() {
+                    let _ = events.send(PathEvent::Failed).await;
+                    return;
+                }
+            }
         }
-        let Some(connection) = connection.upgrade() else { return };
-        let report = connection.get_stats(Instant::now(), StatsSelector::None).await;
-        drop(connection);
-        let (current, _) = route(&report);
-        if let Some(route) = current.filter(|route| known != Some(*route)) {
+        if let Some(route) = route(&sender).await.filter(|route| known != Some(*route)) {
             known = Some(route);
             if events.send(PathEvent::RouteChanged(route)).await.is_err() {
                 return;
@@ -592,30 +603,18 @@ async fn supervise(
     }
 }
 
-/// The selected pair, and the round trip of its last check.
-fn route(report: &RTCStatsReport) -> (Option<Route>, Option<Duration>) {
-    let selected = report.transport().map(|transport| transport.selected_candidate_pair_id.clone());
-    let pair = report
-        .candidate_pairs()
-        .find(|pair| Some(&pair.stats.id) == selected.as_ref())
-        .or_else(|| report.candidate_pairs().find(|pair| pair.nominated));
-    let Some(pair) = pair else { return (None, None) };
-    let rtt = Some(pair.current_round_trip_time)
-        .filter(|seconds| seconds.is_finite() && *seconds > 0.0 && *seconds < 60.0)
-        .map(Duration::from_secs_f64);
-    let candidate = |id: &str| {
-        report.iter().find_map(|entry| match entry {
-            RTCStatsReportEntry::LocalCandidate(c) | RTCStatsReportEntry::RemoteCandidate(c) if c.stats.id == id => {
-                Some(c)
-            }
-            _ => None,
-        })
-    };
-    let address = |c: &RTCIceCandidateStats| Some(SocketAddr::new(c.address.as_deref()?.parse().ok()?, c.port));
-    let ends = candidate(&pair.local_candidate_id).zip(candidate(&pair.remote_candidate_id));
-    let route = ends.and_then(|(local, remote)| {
-        let relayed = [local, remote].iter().any(|c| c.candidate_type == RTCIceCandidateType::Relay);
-        Some(Route { relayed, local: address(local)?, remote: address(remote)? })
-    });
-    (route, rtt)
+/// The pair that ICE selected.
+async fn route(sender: &Arc<dyn RtpSender>) -> Option<Route> {
+    let transport = sender.transport().await.ok()??;
+    let pair = transport.ice_transport().get_selected_candidate_pair().await.ok()??;
+    let relayed = [pair.local(), pair.remote()].iter().any(|c| c.typ == RTCIceCandidateType::Relay);
+    let address = |c: &RTCIceCandidate| Some(SocketAddr::new(c.address.parse().ok()?, c.port));
+    Some(Route { relayed, local: address(pair.local())?, remote: address(pair.remote())? })
+}
+
+/// The round trip of the selected pair's last ICE check.
+fn check_rtt(report: &RTCStatsReport) -> Option<Duration> {
+    let selected = &report.transport()?.selected_candidate_pair_id;
+    let seconds = report.candidate_pairs().find(|pair| pair.stats.id == *selected)?.current_round_trip_time;
+    Some(seconds).filter(|s| s.is_finite() && *s > 0.0 && *s < 60.0).map(Duration::from_secs_f64)
 }

@@ -17,6 +17,7 @@ use webrtc::peer_connection::{
     MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCCertificate,
     RTCConfigurationBuilder, RTCIceServer, SettingEngineBuilder, SrtpProtectionProfile, crypto,
 };
+use webrtc::rtp_transceiver::RtpSender;
 
 use super::interceptors::{LossTap, MediaTap, Shared, WireTap};
 use super::path::PathError;
@@ -87,6 +88,7 @@ pub(super) struct Parts {
     pub(super) connection: Arc<dyn PeerConnection>,
     pub(super) audio: Arc<TrackLocalStaticRTP>,
     pub(super) video: Arc<TrackLocalStaticRTP>,
+    pub(super) sender: Arc<dyn RtpSender>,
 }
 
 fn opus() -> RTCRtpCodec {
@@ -158,13 +160,7 @@ fn track(kind: RtpCodecKind, codec: RTCRtpCodec, ssrc: u32, rtx: Option<u32>) ->
         codec,
         ..Default::default()
     };
-    Arc::new(TrackLocalStaticRTP::new(MediaStreamTrack::new(
-        "c".into(),
-        id.into(),
-        id.into(),
-        kind,
-        vec![coding],
-    )))
+    Arc::new(TrackLocalStaticRTP::new(MediaStreamTrack::new("c".into(), id.into(), id.into(), kind, vec![coding])))
 }
 
 /// Builds the connection: one audio and one video section in this order, both ways.
@@ -179,15 +175,13 @@ pub(super) async fn build(
     handler: Arc<dyn PeerConnectionEventHandler>,
 ) -> Result<Parts, PathError> {
     let provider = crypto::default_provider().map_err(|_| PathError::Setup("crypto provider"))?;
-    let parameters = rcgen::CertificateParams::new(vec!["conclave".into()]).map_err(|_| PathError::Setup("certificate"))?;
-    let certificate =
-        RTCCertificate::generate(provider.crypto(), crypto::SignatureScheme::EcdsaP256Sha256, parameters)
-            .map_err(|_| PathError::Setup("certificate"))?;
+    let parameters =
+        rcgen::CertificateParams::new(vec!["conclave".into()]).map_err(|_| PathError::Setup("certificate"))?;
+    let certificate = RTCCertificate::generate(provider.crypto(), crypto::SignatureScheme::EcdsaP256Sha256, parameters)
+        .map_err(|_| PathError::Setup("certificate"))?;
     let servers = stun.iter().map(|server| RTCIceServer { urls: vec![format!("stun:{server}")], ..Default::default() });
-    let configuration = RTCConfigurationBuilder::new()
-        .with_certificates(vec![certificate])
-        .with_ice_servers(servers.collect())
-        .build();
+    let configuration =
+        RTCConfigurationBuilder::new().with_certificates(vec![certificate]).with_ice_servers(servers.collect()).build();
     let settings = SettingEngineBuilder::new()
         .with_crypto_provider(provider)
         .with_srtp_protection_profiles(vec![
@@ -216,8 +210,11 @@ pub(super) async fn build(
     let connection: Arc<dyn PeerConnection> = Arc::new(connection);
     let audio = track(RtpCodecKind::Audio, opus(), ssrcs.audio, None);
     let video = track(RtpCodecKind::Video, h264(), ssrcs.video, Some(ssrcs.rtx));
-    for track in [Arc::clone(&audio), Arc::clone(&video)] {
-        connection.add_track(track as Arc<dyn TrackLocal>).await.map_err(|_| PathError::Setup("tracks"))?;
-    }
-    Ok(Parts { connection, audio, video })
+    let add = async |track: &Arc<TrackLocalStaticRTP>| {
+        let track = Arc::clone(track) as Arc<dyn TrackLocal>;
+        connection.add_track(track).await.map_err(|_| PathError::Setup("tracks"))
+    };
+    let sender = add(&audio).await?;
+    add(&video).await?;
+    Ok(Parts { connection, audio, video, sender })
 }

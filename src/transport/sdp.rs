@@ -443,7 +443,8 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_left_out() {
-        let text = sample().replace("a=mid:1", "a=mid:1\r\na=extmap:1 urn:x\r\nb=AS:1\r\na=rid:q send\r\na=simulcast:send q");
+        let text =
+            sample().replace("a=mid:1", "a=mid:1\r\na=extmap:1 urn:x\r\nb=AS:1\r\na=rid:q send\r\na=simulcast:send q");
         let text = text.replace("a=group", "a=identity:xyz\r\nk=clear:1\r\na=group");
         assert_eq!(check(&text, None, false).unwrap().sdp, sample());
     }
@@ -506,7 +507,9 @@ mod tests {
         assert_eq!(with("192.0.2.7", false).unwrap().address, "192.0.2.7:9".parse::<SocketAddr>().unwrap());
         assert_eq!(with("2001:db8::1", false).unwrap().address, "[2001:db8::1]:9".parse::<SocketAddr>().unwrap());
         assert!(with("127.0.0.1", true).is_ok());
-        for bad in ["127.0.0.1", "::1", "0.0.0.0", "::", "224.0.0.1", "ff02::1", "255.255.255.255", "x.local", "evil.example"] {
+        for bad in
+            ["127.0.0.1", "::1", "0.0.0.0", "::", "224.0.0.1", "ff02::1", "255.255.255.255", "x.local", "evil.example"]
+        {
             assert_eq!(with(bad, false), Err(CandidateError::Address), "{bad}");
         }
     }
@@ -530,7 +533,8 @@ mod tests {
         assert_eq!(bad("candidate:1 1 tcp 1 192.0.2.7 9 typ host tcptype passive"), CandidateError::Transport);
         assert_eq!(bad("candidate:1 2 udp 1 192.0.2.7 9 typ host"), CandidateError::Transport);
         assert_eq!(bad(&format!("candidate:{}", "1".repeat(600))), CandidateError::TooLong);
-        let relay = check_candidate("a=candidate:1 1 UDP 1 192.0.2.7 9 typ relay raddr 0.0.0.0 rport 0", false).unwrap();
+        let relay =
+            check_candidate("a=candidate:1 1 UDP 1 192.0.2.7 9 typ relay raddr 0.0.0.0 rport 0", false).unwrap();
         assert_eq!((relay.kind, relay.line.starts_with("candidate:1 ")), (CandidateKind::Relay, true));
     }
 
