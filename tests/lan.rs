@@ -2,6 +2,7 @@
 //! Needs root and iproute2.
 #![cfg(all(feature = "client", target_os = "linux"))]
 
+#[allow(dead_code, unreachable_pub)]
 mod netns;
 
 use std::time::Duration;
