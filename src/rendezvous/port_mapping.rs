@@ -391,7 +391,7 @@ async fn open_nat(router: &Router, port: NonZeroU16) -> Result<(Held, MappingSta
             Err(MappingFailure::Pcp(pcp::Failure::InvalidResponse(_) | pcp::Failure::UnsupportedVersion(_))) => {
                 return open_nat_pmp(router, port).await;
             }
-            Err(failure) => return Err(nat_refusal(failure)),
+            Err(failure) => return Err(because_of_address_nat(router, nat_refusal(failure)).await),
         };
     let method = match first.mapping_type() {
         PortMappingType::NatPmp => MappingMethod::NatPmp,
