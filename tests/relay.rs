@@ -339,7 +339,8 @@ async fn who_connects_too_often_is_turned_away_for_a_while() {
     for _ in 0..5 {
         answers.push(soon(tokio_tungstenite::connect_async(url(&relay))).await);
     }
-    let turned_away = answers.iter().filter(|answer| matches!(answer, Err(Error::Http(r)) if r.status() == 429)).count();
+    let turned_away =
+        answers.iter().filter(|answer| matches!(answer, Err(Error::Http(r)) if r.status() == 429)).count();
     assert!(turned_away >= 1, "five at once with a burst of three");
     assert_eq!(relay.counters().refused_rate, turned_away as u64);
     // The client waits and comes in by itself.
@@ -439,7 +440,8 @@ async fn stun_on_the_same_port_tells_each_its_own_address() {
     }
     assert_eq!(relay.counters().stun_answered, 2);
     // The same over a socket that takes both families.
-    let both = RelayServer::start(RelayConfig { listen: vec![(Ipv6Addr::UNSPECIFIED, 0).into()], ..RelayConfig::loopback() });
+    let both =
+        RelayServer::start(RelayConfig { listen: vec![(Ipv6Addr::UNSPECIFIED, 0).into()], ..RelayConfig::loopback() });
     let both = both.await.unwrap();
     let (seen, own) = stun((Ipv4Addr::LOCALHOST, both.port()).into()).await;
     assert_eq!(seen, own, "mapped IPv4 is told as IPv4");
