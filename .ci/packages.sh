@@ -17,7 +17,7 @@ run="libgl1 libegl1 libgl1-mesa-dri libx11-6 libx11-xcb1 libxcursor1 libxi6 libx
 
 # A screen, a sound server, a router and a screen reader's view, each started by the test that needs it.
 test="xvfb xdotool openbox x11-utils imagemagick mesa-vulkan-drivers pulseaudio-utils libasound2-plugins
-      miniupnpd iproute2 nftables iptables procps python3 python3-venv dbus dbus-x11 at-spi2-core
+      miniupnpd-nftables iproute2 nftables iptables procps python3 python3-venv dbus dbus-x11 at-spi2-core
       gir1.2-atspi-2.0 python3-gi"
 
 say() { printf '%s\n' "$*"; }
