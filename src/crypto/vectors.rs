@@ -1,0 +1,1 @@
+//! Published test vectors, read from the packages that carry them.
