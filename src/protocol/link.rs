@@ -1,0 +1,261 @@
+//! Reliable, ordered delivery over a sealed session, across a relay that may lose, repeat or reorder, and across a change
+//! of relay connections.
+//!
+//! The plaintext of a session message is `acknowledged(8) ‖ sequence(8) ‖ length(2) ‖ message ‖ zeros`:
+//!
+//! * `sequence` counts the speaker's ordered messages from 1. 0 marks a plaintext outside the order: a bare acknowledgement
+//!   when `length` is 0, else a ping or pong, which is never repeated.
+//! * `acknowledged` is the highest sequence number up to which the speaker has everything.
+//! * Zeros fill up to a multiple of 128 bytes (of 1024 from 1024 on), so that the relay cannot tell a muted microphone from
+//!   an ICE candidate by its size.
+//!
+//! Up to [`WINDOW`] messages are under way at a time. What is not acknowledged is sent again after 1 s, doubling to 8 s, and
+//! at once after a reconnect; each time sealed anew under a fresh nonce, so that a replayed ciphertext is always refused.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use zeroize::Zeroizing;
+
+use super::timers::{RESEND_FIRST, RESEND_MOST};
+use crate::crypto::session::{Session, SessionError};
+
+/// Ordered messages under way at a time, and the furthest ahead of order that one may arrive.
+pub const WINDOW: usize = 32;
+/// Ordered messages waiting for acknowledgement, under way or not.
+pub const MAX_QUEUE: usize = 256;
+/// Longest message in bytes.
+pub const MAX_MESSAGE: usize = 32 * 1024;
+
+const HEADER: usize = 18;
+/// Unordered messages waiting to be sent; more are dropped.
+const MAX_UNORDERED: usize = 8;
+
+/// What went wrong with a session message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LinkError {
+    /// It did not open: forged, damaged, replayed. It is dropped, and the session goes on.
+    #[error("a session message did not open: {0}")]
+    NotAuthentic(SessionError),
+    /// It came from the peer and breaks the rules of this layer.
+    #[error("a peer broke the rules of delivery: {0}")]
+    Violation(&'static str),
+    /// The peer has not acknowledged for so long that the queue is full.
+    #[error("too many messages wait for acknowledgement")]
+    QueueFull,
+    /// A message longer than [`MAX_MESSAGE`].
+    #[error("the message is too long")]
+    TooLong,
+    /// Nothing more can be sealed in this session.
+    #[error("the session can seal no more: {0}")]
+    Unusable(SessionError),
+}
+
+/// What one session message brought.
+#[derive(Default)]
+pub(crate) struct Received {
+    /// It was sealed after everything that has come so far: where it came from is where the peer is now.
+    pub(crate) newest: bool,
+    /// Messages now due, in order.
+    pub(crate) ordered: Vec<Zeroizing<Vec<u8>>>,
+    /// A message outside the order.
+    pub(crate) unordered: Option<Zeroizing<Vec<u8>>>,
+}
+
+struct Outgoing {
+    sequence: u64,
+    message: Zeroizing<Vec<u8>>,
+}
+
+/// One side of a session.
+pub(crate) struct Link {
+    session: Session,
+    /// Highest nonce that opened.
+    newest_nonce: Option<u64>,
+    /// Sequence number of the next message to be queued.
+    next: u64,
+    /// Queued and not acknowledged, in order.
+    queue: VecDeque<Outgoing>,
+    /// How many at the front of `queue` have been sent since the last resend.
+    under_way: usize,
+    unordered: VecDeque<Zeroizing<Vec<u8>>>,
+    resend_at: Option<Instant>,
+    pause: Duration,
+    /// Sequence number of the next message to be delivered.
+    expected: u64,
+    /// Ahead of their turn.
+    early: BTreeMap<u64, Zeroizing<Vec<u8>>>,
+    acknowledge: bool,
+}
+
+impl Link {
+    pub(crate) fn new(session: Session) -> Self {
+        Self {
+            session,
+            newest_nonce: None,
+            next: 1,
+            queue: VecDeque::new(),
+            under_way: 0,
+            unordered: VecDeque::new(),
+            resend_at: None,
+            pause: RESEND_FIRST,
+            expected: 1,
+            early: BTreeMap::new(),
+            acknowledge: false,
+        }
+    }
+
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Queues a message for ordered delivery.
+    pub(crate) fn send(&mut self, message: Zeroizing<Vec<u8>>) -> Result<(), LinkError> {
+        if message.len() > MAX_MESSAGE {
+            return Err(LinkError::TooLong);
+        }
+        if self.queue.len() >= MAX_QUEUE {
+            return Err(LinkError::QueueFull);
+        }
+        self.queue.push_back(Outgoing { sequence: self.next, message });
+        self.next += 1;
+        Ok(())
+    }
+
+    /// Sends a message once, outside the order.
+    pub(crate) fn send_unordered(&mut self, message: Zeroizing<Vec<u8>>) {
+        if self.unordered.len() < MAX_UNORDERED {
+            self.unordered.push_back(message);
+        }
+    }
+
+    /// Everything queued has been acknowledged.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Takes a sealed session message in.
+    pub(crate) fn handle(&mut self, now: Instant, sealed: &[u8]) -> Result<Received, LinkError> {
+        let plaintext = Zeroizing::new(self.session.open(sealed).map_err(LinkError::NotAuthentic)?);
+        let (acknowledged, sequence, message) = unpack(&plaintext)?;
+        if acknowledged >= self.next {
+            return Err(LinkError::Violation("something that was never sent is acknowledged"));
+        }
+        let mut received = Received { newest: self.is_newest(sealed), ..Received::default() };
+        self.take_acknowledgement(now, acknowledged);
+        if sequence == 0 {
+            received.unordered = (!message.is_empty()).then(|| Zeroizing::new(message.to_vec()));
+            return Ok(received);
+        }
+        if message.is_empty() {
+            return Err(LinkError::Violation("an ordered message is empty"));
+        }
+        if sequence >= self.expected.saturating_add(WINDOW as u64) {
+            return Err(LinkError::Violation("a message is too far ahead"));
+        }
+        self.acknowledge = true;
+        if sequence >= self.expected {
+            self.early.entry(sequence).or_insert_with(|| Zeroizing::new(message.to_vec()));
+            while let Some(message) = self.early.remove(&self.expected) {
+                received.ordered.push(message);
+                self.expected += 1;
+            }
+        }
+        Ok(received)
+    }
+
+    /// The next session message to be sent, sealed. Call until `None` after every other call.
+    pub(crate) fn poll_transmit(&mut self, now: Instant) -> Result<Option<Vec<u8>>, LinkError> {
+        let sealed = if self.under_way < self.queue.len().min(WINDOW) {
+            let Outgoing { sequence, message } = &self.queue[self.under_way];
+            let plaintext = pack(self.expected - 1, *sequence, message);
+            self.under_way += 1;
+            if self.resend_at.is_none() {
+                self.resend_at = Some(now + self.pause);
+            }
+            self.session.seal(&plaintext)
+        } else if let Some(message) = self.unordered.pop_front() {
+            self.session.seal(&pack(self.expected - 1, 0, &message))
+        } else if self.acknowledge {
+            self.session.seal(&pack(self.expected - 1, 0, &[]))
+        } else {
+            return Ok(None);
+        };
+        self.acknowledge = false;
+        sealed.map(Some).map_err(LinkError::Unusable)
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
+    pub(crate) fn timeout(&self) -> Option<Instant> {
+        self.resend_at
+    }
+
+    /// Sends what has gone unacknowledged for too long again.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        if self.resend_at.is_some_and(|at| at <= now) {
+            self.under_way = 0;
+            self.resend_at = None;
+            self.pause = (self.pause * 2).min(RESEND_MOST);
+        }
+    }
+
+    /// The way to the peer is a new one: sends everything unacknowledged again, now.
+    pub(crate) fn resend(&mut self) {
+        self.under_way = 0;
+        self.resend_at = None;
+        self.pause = RESEND_FIRST;
+    }
+
+    fn take_acknowledgement(&mut self, now: Instant, acknowledged: u64) {
+        let before = self.queue.len();
+        while self.queue.front().is_some_and(|outgoing| outgoing.sequence <= acknowledged) {
+            self.queue.pop_front();
+        }
+        let done = before - self.queue.len();
+        if done == 0 {
+            return;
+        }
+        self.under_way = self.under_way.saturating_sub(done);
+        self.pause = RESEND_FIRST;
+        self.resend_at = (self.under_way > 0).then(|| now + self.pause);
+    }
+
+    /// The nonce stands in clear in front of the ciphertext and has just been authenticated with it.
+    fn is_newest(&mut self, sealed: &[u8]) -> bool {
+        let nonce = sealed.first_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes));
+        let newest = nonce > self.newest_nonce;
+        if newest {
+            self.newest_nonce = nonce;
+        }
+        newest
+    }
+}
+
+fn padded(length: usize) -> usize {
+    length.next_multiple_of(if length < 1024 { 128 } else { 1024 })
+}
+
+fn pack(acknowledged: u64, sequence: u64, message: &[u8]) -> Zeroizing<Vec<u8>> {
+    // The whole length at once: a vector that grows leaves copies behind.
+    let mut out = Zeroizing::new(Vec::with_capacity(padded(HEADER + message.len())));
+    out.extend(acknowledged.to_be_bytes());
+    out.extend(sequence.to_be_bytes());
+    out.extend((message.len() as u16).to_be_bytes());
+    out.extend(message);
+    out.resize(padded(HEADER + message.len()), 0);
+    out
+}
+
+fn unpack(plaintext: &[u8]) -> Result<(u64, u64, &[u8]), LinkError> {
+    const SHORT: LinkError = LinkError::Violation("a session message is cut short");
+    let (acknowledged, rest) = plaintext.split_first_chunk::<8>().ok_or(SHORT)?;
+    let (sequence, rest) = rest.split_first_chunk::<8>().ok_or(SHORT)?;
+    let (length, rest) = rest.split_first_chunk::<2>().ok_or(SHORT)?;
+    let length = usize::from(u16::from_be_bytes(*length));
+    let (message, padding) = rest.split_at_checked(length).ok_or(SHORT)?;
+    if length > MAX_MESSAGE || plaintext.len() != padded(HEADER + length) || padding.iter().any(|byte| *byte != 0) {
+        return Err(LinkError::Violation("a session message is not padded as it should be"));
+    }
+    Ok((u64::from_be_bytes(*acknowledged), u64::from_be_bytes(*sequence), message))
+}

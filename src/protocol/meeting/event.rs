@@ -1,0 +1,330 @@
+//! What a meeting tells its engine, and the reasons it gives.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::crypto::identity::IdentityKey;
+use crate::crypto::sender_keys::SenderKey;
+use crate::protocol::invite::InviteId;
+use crate::protocol::wire::{DeclineReason, LeaveReason, WireError};
+
+/// A connection at the relay, numbered by the relay.
+pub type ConnId = u64;
+
+/// Somebody at the door or in the meeting, numbered by this program: never reused within a meeting.
+pub type PeerNo = u32;
+
+/// A payload for the relay.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Transmit {
+    /// To one connection, or (`None`) to everyone else in the room.
+    pub to: Option<ConnId>,
+    /// An [`Envelope`](crate::protocol::envelope::Envelope), at most 65,536 bytes.
+    pub payload: Vec<u8>,
+}
+
+/// Something that happened. Poll until `None` after every call.
+pub enum Event {
+    /// Guest: the host has proven the identity that the link names. The guest is in the lobby; its knock is on the way.
+    Reached {
+        /// The host.
+        peer: PeerNo,
+        /// As in the link.
+        identity: IdentityKey,
+    },
+    /// Host: somebody with a valid invite and a proven identity asks to be let in.
+    Knocked {
+        /// To admit or decline by.
+        peer: PeerNo,
+        /// Proven.
+        identity: IdentityKey,
+        /// What they call themselves; nothing proves it.
+        name: String,
+        /// The invite they used.
+        invite: InviteId,
+        /// This identity had been admitted to this meeting before.
+        returning: bool,
+    },
+    /// Host: a knocker has gone, or came again under another number.
+    KnockGone {
+        /// Who.
+        peer: PeerNo,
+    },
+    /// Host: calls that knew no valid invite, so far. They were answered with silence.
+    RefusedAtDoor {
+        /// Since the meeting began.
+        total: u64,
+    },
+    /// Both: the peer is in the meeting with us. From here on offers, candidates and keys are exchanged. The guest's engine
+    /// makes the offer at once.
+    Admitted {
+        /// Who.
+        peer: PeerNo,
+        /// Proven.
+        identity: IdentityKey,
+        /// What they call themselves.
+        name: String,
+        /// Our sender index, for the KID of what we seal.
+        own_index: u16,
+        /// Theirs.
+        peer_index: u16,
+        /// The meeting's id: the metadata (AAD) of every sealed frame.
+        meeting: [u8; 32],
+    },
+    /// Both: a session description arrived.
+    Offer {
+        /// From whom.
+        peer: PeerNo,
+        /// Hostile until parsed.
+        sdp: String,
+    },
+    /// Both: a session description arrived.
+    Answer {
+        /// From whom.
+        peer: PeerNo,
+        /// Hostile until parsed.
+        sdp: String,
+    },
+    /// Both: an ICE candidate arrived; empty ends them.
+    Candidate {
+        /// From whom.
+        peer: PeerNo,
+        /// Hostile until parsed.
+        line: String,
+    },
+    /// Both: what a peer is sending.
+    MediaState {
+        /// Who.
+        peer: PeerNo,
+        /// Microphone on.
+        mic: bool,
+        /// Camera on.
+        camera: bool,
+    },
+    /// Both: seal with this key from now on, with a key frame first. The key before it is to be forgotten.
+    SendKey(SenderKey),
+    /// Both: nobody is left to seal for. Stop, and forget the key.
+    SendKeyGone,
+    /// Both: frames of this peer and generation can be opened with this key.
+    OpenKey {
+        /// Whose.
+        peer: PeerNo,
+        /// Their sender index, as in the KID.
+        sender: u16,
+        /// Generation and base key.
+        key: SenderKey,
+    },
+    /// Both: forget this key of this peer.
+    RetireKey {
+        /// Whose.
+        peer: PeerNo,
+        /// Which.
+        generation: u32,
+    },
+    /// Both: a round trip through the relay.
+    Rtt {
+        /// With whom.
+        peer: PeerNo,
+        /// How long it took.
+        rtt: Duration,
+    },
+    /// Both: nothing has been heard from a member (guest: from the host, in the lobby too) for a while. Media may still
+    /// flow; the engine decides, and can [`drop_peer`](super::Meeting::drop_peer).
+    Silent {
+        /// Who.
+        peer: PeerNo,
+    },
+    /// Both: somebody silent was heard again.
+    HeardAgain {
+        /// Who.
+        peer: PeerNo,
+    },
+    /// Both: somebody who had been admitted is no longer in the meeting. Their keys are to be forgotten.
+    Left {
+        /// Who.
+        peer: PeerNo,
+        /// Why.
+        why: Departure,
+    },
+    /// Both: this meeting is over for us. No further event follows.
+    Ended {
+        /// Why.
+        why: End,
+    },
+}
+
+impl Event {
+    /// The name of the event's kind, for logs.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Reached { .. } => "reached",
+            Self::Knocked { .. } => "knocked",
+            Self::KnockGone { .. } => "knock gone",
+            Self::RefusedAtDoor { .. } => "refused at the door",
+            Self::Admitted { .. } => "admitted",
+            Self::Offer { .. } => "offer",
+            Self::Answer { .. } => "answer",
+            Self::Candidate { .. } => "candidate",
+            Self::MediaState { .. } => "media state",
+            Self::SendKey(_) => "send key",
+            Self::SendKeyGone => "send key gone",
+            Self::OpenKey { .. } => "open key",
+            Self::RetireKey { .. } => "retire key",
+            Self::Rtt { .. } => "round trip",
+            Self::Silent { .. } => "silent",
+            Self::HeardAgain { .. } => "heard again",
+            Self::Left { .. } => "left",
+            Self::Ended { .. } => "ended",
+        }
+    }
+}
+
+/// Names, descriptions and keys stay out of logs.
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Left { why, .. } => write!(f, "left: {why:?}"),
+            Self::Ended { why } => write!(f, "ended: {why:?}"),
+            other => f.write_str(other.kind()),
+        }
+    }
+}
+
+/// Why somebody is no longer in the meeting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Departure {
+    /// They said so.
+    Said(LeaveReason),
+    /// They broke the protocol.
+    Broke(Violation),
+    /// They came in anew (after a crash, say) and knock again.
+    Replaced,
+    /// This program removed them.
+    Dropped,
+}
+
+/// Why a meeting is over for this program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum End {
+    /// We left.
+    Left,
+    /// The host ended the meeting, or our part in it.
+    HostLeft(LeaveReason),
+    /// We gave the host up, having heard nothing for too long.
+    HostLost,
+    /// The host did not let us in.
+    Declined(DeclineReason),
+    /// No answer came that the host of this link could have sent.
+    NoAnswer {
+        /// Answers that did come and were not the host's: somebody in between made or damaged them.
+        forged: u32,
+    },
+    /// Whoever answered holds the meeting's key and is not the identity that the link names.
+    WrongHost(HostProof),
+    /// The host broke the protocol.
+    HostBroke(Violation),
+}
+
+/// What was wrong with the proof of the host's identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HostProof {
+    /// It proves another identity than the link's.
+    OtherIdentity,
+    /// The signature is not valid.
+    BadSignature,
+}
+
+/// A rule that a peer broke inside an authentic session. The session is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Violation {
+    /// Bytes that are no message.
+    #[error("not a message: {0}")]
+    Malformed(WireError),
+    /// The rules of the link layer.
+    #[error("delivery: {0}")]
+    Delivery(&'static str),
+    /// A message at a time or from a side that may not send it.
+    #[error("a {0} message out of place")]
+    OutOfPlace(&'static str),
+    /// A guest's proof of identity is not valid.
+    #[error("the proof of identity is not valid")]
+    BadProof,
+    /// A sender key that is not newer than the last.
+    #[error("a sender key's generation did not rise")]
+    StaleGeneration,
+    /// An acknowledgement of a key that was never handed out.
+    #[error("a key that was never sent is acknowledged")]
+    UnknownGeneration,
+    /// Two members with one sender index.
+    #[error("the sender indices are not distinct")]
+    IndexCollision,
+    /// More messages than anyone needs.
+    #[error("too many messages")]
+    TooFast,
+    /// It does not acknowledge what it is sent.
+    #[error("too many messages wait for acknowledgement")]
+    Unresponsive,
+    /// The session has sealed all it can.
+    #[error("the session is used up")]
+    UsedUp,
+}
+
+/// What was dropped or refused, since the start: for statistics and diagnostics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Host: first messages that knew no valid invite, or came too fast.
+    pub refused_at_door: u64,
+    /// Payloads that are no envelope, or not one for this side.
+    pub malformed: u64,
+    /// Handshake messages that did not open.
+    pub forged_handshakes: u64,
+    /// Session messages that did not open (forged, damaged, replayed).
+    pub not_authentic: u64,
+    /// Session messages for no session known here.
+    pub unknown_session: u64,
+    /// Sessions closed because the peer broke the protocol.
+    pub violations: u64,
+}
+
+/// Why a request to a meeting was not carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MeetingError {
+    /// Only a host can do this.
+    #[error("only the host can do this")]
+    NotHost,
+    /// Nobody of this number, or no longer.
+    #[error("there is no such peer")]
+    NoSuchPeer,
+    /// Not in the meeting (yet).
+    #[error("the peer has not been admitted")]
+    NotAdmitted,
+    /// Nobody of this number waits at the door.
+    #[error("the peer is not waiting at the door")]
+    NotWaiting,
+    /// All seats are taken.
+    #[error("the meeting is full")]
+    Full,
+    /// The meeting is over.
+    #[error("the meeting is over")]
+    Over,
+    /// A text that may not be sent.
+    #[error("the message cannot be sent: {0}")]
+    Unsendable(WireError),
+    /// The link was made by this very identity.
+    #[error("the link is one's own")]
+    OwnInvite,
+    /// As many invites as a host keeps.
+    #[error("too many invites are open")]
+    TooManyInvites,
+    /// The invite's relays.
+    #[error("an invite names one to eight relays")]
+    RelayCount,
+    /// The handshake could not be begun: the link's key is not a usable one.
+    #[error("the link's key cannot be used")]
+    UnusableKey,
+}
