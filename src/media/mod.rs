@@ -1,4 +1,16 @@
 //! Pictures and sound: devices, codecs and the buffers between them.
 
+pub mod camera;
+mod camera_nokhwa;
+pub mod convert;
+pub mod decodable;
 pub mod device;
 pub mod frame;
+pub mod h264;
+pub mod nal;
+pub mod scale;
+pub mod snapshot;
+pub mod source;
+pub mod stamp;
+pub mod test_picture;
+pub mod y4m;
