@@ -1,5 +1,6 @@
 //! Pictures and sound: devices, codecs and the buffers between them.
 
+<<<<<<< HEAD
 pub mod camera;
 mod camera_nokhwa;
 pub mod convert;
@@ -14,3 +15,18 @@ pub mod source;
 pub mod stamp;
 pub mod test_picture;
 pub mod y4m;
+=======
+pub mod chime;
+pub mod device;
+pub mod frame;
+pub mod jitter;
+pub mod level;
+pub mod mic;
+pub mod mixer;
+pub mod opus;
+pub mod resample;
+pub mod sound_host;
+pub mod speaker;
+pub mod test_voice;
+pub mod wav;
+>>>>>>> audio
