@@ -1,0 +1,620 @@
+//! [`Path`]: offer, answer, candidates, frames.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use rtc::rtp;
+use tokio::sync::{Notify, mpsc};
+use webrtc::media_stream::track_local::TrackLocal;
+use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
+use webrtc::peer_connection::{
+    PeerConnection, PeerConnectionEventHandler, RTCIceCandidate, RTCIceCandidateInit, RTCIceCandidateType,
+    RTCIceGatheringState, RTCPeerConnectionIceEvent, RTCPeerConnectionState, RTCSdpType, RTCSessionDescription,
+    RTCStatsReport, StatsSelector,
+};
+use webrtc::rtp_transceiver::RtpSender;
+
+use super::fragment::{FragmentError, MAX_PAYLOAD, split};
+use super::interceptors::Shared;
+use super::rtc::{BindList, Ssrcs, build};
+use super::sdp::{self, CandidateError, MAX_CANDIDATES, PT_AUDIO, PT_VIDEO, SdpError};
+use super::stats::{PathStats, Route, add};
+
+/// How long an offer or answer waits for this machine's own addresses, so that they travel inside it. Asking for them
+/// takes a millisecond or two.
+const GATHER_WAIT: Duration = Duration::from_millis(100);
+/// How often the route is looked at.
+const ROUTE_EVERY: Duration = Duration::from_secs(1);
+/// Least time between two key-frame requests of ours.
+const KEY_FRAME_REQUEST_EVERY: Duration = Duration::from_millis(250);
+
+/// What a path needs to know beforehand.
+#[derive(Debug, Clone, Default)]
+pub struct PathConfig {
+    /// STUN servers, `host:port` each. Empty: only this machine's own addresses are offered.
+    pub stun: Vec<String>,
+    /// Addresses to gather on.
+    pub bind: Vec<IpAddr>,
+    /// Also gather on 127.0.0.1, and talk to a peer there: for a peer on this machine. Implied when `bind` holds
+    /// nothing but loopback addresses.
+    pub allow_loopback: bool,
+}
+
+/// Which side speaks first, and gives way when both do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Makes the first offer. If both sides offer at once, its offer stands.
+    Offerer,
+    /// Answers the first offer, and takes back its own if both sides offer at once.
+    Answerer,
+}
+
+/// What a path reports. Sound and pictures come in the queue's order of arrival; pictures never take more than half of
+/// the queue.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum PathEvent {
+    /// A candidate to hand to the peer, found after the offer or answer was made.
+    Candidate(String),
+    /// Media can flow: ICE and DTLS are through.
+    Connected,
+    /// Nothing came for a while. It may recover by itself or by [`Path::restart`].
+    Disconnected,
+    /// The path will not recover by itself.
+    Failed,
+    /// A sealed video frame, in order.
+    Video {
+        /// The sealed bytes.
+        frame: Bytes,
+        /// RTP timestamp, 90 kHz.
+        rtp_ts: u32,
+        /// When it was complete.
+        arrived: Instant,
+        /// Frames before it were lost: decode only from a key frame, and ask for one.
+        gap_before: bool,
+    },
+    /// A sealed audio frame, as it arrived: order and losses are the jitter buffer's business.
+    Audio {
+        /// The sealed bytes.
+        payload: Bytes,
+        /// RTP timestamp, 48 kHz.
+        rtp_ts: u32,
+        /// RTP sequence number.
+        seq: u16,
+        /// When it arrived.
+        arrived: Instant,
+    },
+    /// The peer needs a key frame.
+    KeyFrameWanted,
+    /// Media takes another pair of addresses now.
+    RouteChanged(Route),
+}
+
+/// Why a path cannot do what it was asked to.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PathError {
+    /// No address to gather on.
+    #[error("there is no network address to use")]
+    NoAddress,
+    /// None of the addresses could be bound.
+    #[error("no network address could be bound")]
+    Bind,
+    /// A part of the machinery could not be set up.
+    #[error("the {0} could not be set up")]
+    Setup(&'static str),
+    /// The peer's session description is refused.
+    #[error(transparent)]
+    Sdp(#[from] SdpError),
+    /// The peer's candidate is refused.
+    #[error(transparent)]
+    Candidate(#[from] CandidateError),
+    /// The WebRTC stack refused at this step. (Its own text may quote addresses and passwords: it stays inside.)
+    #[error("the WebRTC stack refused the {0}")]
+    Refused(&'static str),
+    /// Both sides offered at once, and ours stands: drop the peer's offer.
+    #[error("both sides made an offer at once")]
+    Glare,
+    /// Media cannot be sent yet.
+    #[error("the path is not connected yet")]
+    NotConnected,
+    /// Too much video waits to be sent; the frame was dropped, so the next should be a key frame.
+    #[error("too much video waits to be sent")]
+    Congested,
+    /// The frame cannot be cut into packets.
+    #[error(transparent)]
+    Frame(#[from] FragmentError),
+    /// The path is closed.
+    #[error("the path is closed")]
+    Closed,
+}
+
+/// Candidates found, until the description that carries them is out.
+#[derive(Default)]
+struct Gathering {
+    found: Vec<String>,
+    complete: bool,
+    trickle: bool,
+}
+
+struct Callbacks {
+    gathering: Arc<Mutex<Gathering>>,
+    gathered: Arc<Notify>,
+    connected: Arc<AtomicBool>,
+    lifecycle: mpsc::UnboundedSender<PathEvent>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[async_trait::async_trait]
+impl PeerConnectionEventHandler for Callbacks {
+    async fn on_ice_candidate(&self, event: RTCPeerConnectionIceEvent) {
+        let Ok(candidate) = event.candidate.to_json() else { return };
+        if candidate.candidate.is_empty() || sdp::check_candidate(&candidate.candidate, true).is_err() {
+            return;
+        }
+        let mut gathering = lock(&self.gathering);
+        if gathering.trickle {
+            let _ = self.lifecycle.send(PathEvent::Candidate(candidate.candidate));
+        } else {
+            gathering.found.push(candidate.candidate);
+            self.gathered.notify_one();
+        }
+    }
+
+    async fn on_ice_gathering_state_change(&self, state: RTCIceGatheringState) {
+        lock(&self.gathering).complete = state == RTCIceGatheringState::Complete;
+        self.gathered.notify_one();
+    }
+
+    async fn on_connection_state_change(&self, state: RTCPeerConnectionState) {
+        let event = match state {
+            RTCPeerConnectionState::Connected => {
+                self.connected.store(true, Ordering::Release);
+                PathEvent::Connected
+            }
+            RTCPeerConnectionState::Disconnected => PathEvent::Disconnected,
+            RTCPeerConnectionState::Failed => PathEvent::Failed,
+            _ => return,
+        };
+        let _ = self.lifecycle.send(event);
+    }
+}
+
+/// Numbers of the next packets.
+#[derive(Default)]
+struct Numbers {
+    video_seq: u16,
+    audio_seq: u16,
+    frame: u16,
+    pieces: Vec<Bytes>,
+}
+
+#[derive(Default)]
+struct Peer {
+    fingerprint: Option<[u8; 32]>,
+    candidates: usize,
+}
+
+/// A path of media to one other member.
+///
+/// Dropping it closes it in the background; [`Path::close`] waits until its sockets are released.
+pub struct Path {
+    connection: Arc<dyn PeerConnection>,
+    audio: Arc<TrackLocalStaticRTP>,
+    video: Arc<TrackLocalStaticRTP>,
+    /// Leads to the transports below.
+    sender: Arc<dyn RtpSender>,
+    ssrcs: Ssrcs,
+    role: Role,
+    loopback: bool,
+    bind: BindList,
+    shared: Arc<Shared>,
+    gathering: Arc<Mutex<Gathering>>,
+    gathered: Arc<Notify>,
+    connected: Arc<AtomicBool>,
+    closed: AtomicBool,
+    numbers: Mutex<Numbers>,
+    peer: Mutex<Peer>,
+    key_asked: Mutex<Option<Instant>>,
+    /// One negotiation at a time; true while an offer of ours waits for its answer.
+    negotiation: tokio::sync::Mutex<bool>,
+    supervisor: tokio::task::JoinHandle<()>,
+    runtime: tokio::runtime::Handle,
+}
+
+impl Path {
+    /// Binds sockets and makes a certificate for one path. Must run inside a tokio runtime.
+    ///
+    /// # Errors
+    /// [`PathError::NoAddress`], [`PathError::Bind`] or [`PathError::Setup`].
+    pub async fn new(config: PathConfig, role: Role, events: mpsc::Sender<PathEvent>) -> Result<Self, PathError> {
+        let loopback = config.allow_loopback || config.bind.iter().all(IpAddr::is_loopback) && !config.bind.is_empty();
+        let addresses = bind_addresses(config.bind, loopback);
+        if addresses.is_empty() {
+            return Err(PathError::NoAddress);
+        }
+        let bind = BindList::new(addresses);
+        let ssrcs = Ssrcs::random()?;
+        let shared = Arc::new(Shared::new(events.clone(), ssrcs.video));
+        let (lifecycle, lifecycle_rx) = mpsc::unbounded_channel();
+        let (gathering, gathered) = (Arc::new(Mutex::new(Gathering::default())), Arc::new(Notify::new()));
+        let connected = Arc::new(AtomicBool::new(false));
+        let callbacks = Callbacks {
+            gathering: Arc::clone(&gathering),
+            gathered: Arc::clone(&gathered),
+            connected: Arc::clone(&connected),
+            lifecycle,
+        };
+        let parts = build(&config.stun, bind.clone(), loopback, ssrcs, &shared, Arc::new(callbacks)).await?;
+        let supervisor = tokio::spawn(supervise(
+            Arc::clone(&parts.sender),
+            (Arc::clone(&parts.video), ssrcs.video),
+            lifecycle_rx,
+            events,
+        ));
+        Ok(Self {
+            connection: parts.connection,
+            audio: parts.audio,
+            video: parts.video,
+            sender: parts.sender,
+            ssrcs,
+            role,
+            loopback,
+            bind,
+            shared,
+            gathering,
+            gathered,
+            connected,
+            closed: AtomicBool::new(false),
+            numbers: Mutex::default(),
+            peer: Mutex::default(),
+            key_asked: Mutex::new(None),
+            negotiation: tokio::sync::Mutex::new(false),
+            supervisor,
+            runtime: tokio::runtime::Handle::current(),
+        })
+    }
+
+    /// Makes an offer with this machine's addresses in it, for the peer's [`Path::accept_offer`].
+    ///
+    /// # Errors
+    /// [`PathError::Closed`] or [`PathError::Refused`].
+    pub async fn offer(&self) -> Result<String, PathError> {
+        let mut offered = self.negotiation.lock().await;
+        self.make_offer(&mut offered).await
+    }
+
+    /// Makes an offer that restarts ICE (RFC 8445 section 2.4): new sockets on the addresses as they are now, new
+    /// checks, same certificate and keys. For when the network changed or the path is [`PathEvent::Disconnected`].
+    ///
+    /// # Errors
+    /// As for [`Path::offer`].
+    pub async fn restart(&self) -> Result<String, PathError> {
+        let mut offered = self.negotiation.lock().await;
+        self.check_open()?;
+        *lock(&self.gathering) = Gathering::default();
+        lock(&self.peer).candidates = 0;
+        self.connection.restart_ice().await.map_err(|_| PathError::Refused("ICE restart"))?;
+        self.make_offer(&mut offered).await
+    }
+
+    /// The addresses to gather on at the next [`Path::restart`] (ours or the peer's).
+    pub fn set_bind(&self, addresses: Vec<IpAddr>) {
+        self.bind.set(bind_addresses(addresses, self.loopback));
+    }
+
+    /// Takes the peer's offer, the first or a later one, and makes the answer to it.
+    ///
+    /// # Errors
+    /// [`PathError::Sdp`] if it is not what a Conclave peer offers, [`PathError::Glare`] if our own offer stands,
+    /// [`PathError::Refused`] or [`PathError::Closed`].
+    pub async fn accept_offer(&self, sdp: &str) -> Result<String, PathError> {
+        let mut offered = self.negotiation.lock().await;
+        let checked = self.check_description(sdp)?;
+        if *offered {
+            if self.role == Role::Offerer {
+                return Err(PathError::Glare);
+            }
+            let mut back = RTCSessionDescription::default();
+            back.sdp_type = RTCSdpType::Rollback;
+            self.connection.set_local_description(back).await.map_err(|_| PathError::Refused("rollback"))?;
+            *offered = false;
+        }
+        *lock(&self.gathering) = Gathering::default();
+        let offer = RTCSessionDescription::offer(checked.sdp.clone()).map_err(|_| PathError::Refused("offer"))?;
+        self.connection.set_remote_description(offer).await.map_err(|_| PathError::Refused("offer"))?;
+        self.remember(&checked);
+        let answer = self.connection.create_answer(None).await.map_err(|_| PathError::Refused("answer"))?;
+        self.connection.set_local_description(answer).await.map_err(|_| PathError::Refused("answer"))?;
+        self.gathered_description().await
+    }
+
+    /// Takes the peer's answer to our offer.
+    ///
+    /// # Errors
+    /// [`PathError::Sdp`], [`PathError::Refused`] (also when no offer is open) or [`PathError::Closed`].
+    pub async fn accept_answer(&self, sdp: &str) -> Result<(), PathError> {
+        let mut offered = self.negotiation.lock().await;
+        let checked = self.check_description(sdp)?;
+        if !*offered {
+            return Err(PathError::Refused("answer without an offer"));
+        }
+        let answer = RTCSessionDescription::answer(checked.sdp.clone()).map_err(|_| PathError::Refused("answer"))?;
+        self.connection.set_remote_description(answer).await.map_err(|_| PathError::Refused("answer"))?;
+        self.remember(&checked);
+        *offered = false;
+        Ok(())
+    }
+
+    /// Takes a candidate of the peer's, as its [`PathEvent::Candidate`] gave it.
+    ///
+    /// # Errors
+    /// [`PathError::Candidate`], or [`PathError::Refused`] before any description of the peer's.
+    pub async fn add_candidate(&self, line: &str) -> Result<(), PathError> {
+        self.check_open()?;
+        let candidate = sdp::check_candidate(line, self.loopback)?;
+        {
+            let mut peer = lock(&self.peer);
+            if peer.candidates >= MAX_CANDIDATES {
+                return Err(CandidateError::TooMany.into());
+            }
+            peer.candidates += 1;
+        }
+        let init = RTCIceCandidateInit {
+            candidate: candidate.line,
+            sdp_mid: Some("0".into()),
+            sdp_mline_index: Some(0),
+            ..Default::default()
+        };
+        self.connection.add_ice_candidate(init).await.map_err(|_| PathError::Refused("candidate"))?;
+        // The driver sleeps until its next timer; a new candidate deserves a check at once.
+        self.kick().await
+    }
+
+    /// Sends a sealed video frame. `key` says that it is a key frame, `rtp_ts` is its time at 90 kHz.
+    ///
+    /// The frame is cut and queued; a task of its own sends it, large frames at a bounded rate.
+    ///
+    /// # Errors
+    /// [`PathError::NotConnected`], [`PathError::Congested`], [`PathError::Frame`] or [`PathError::Closed`].
+    pub async fn send_video(&self, sealed: &[u8], key: bool, rtp_ts: u32) -> Result<(), PathError> {
+        self.check_connected()?;
+        {
+            let mut numbers = lock(&self.numbers);
+            let numbers = &mut *numbers;
+            let mut outbox = lock(&self.shared.outbox);
+            if !outbox.has_room(sealed.len()) {
+                add(&self.shared.counters.frames_refused_out, 1);
+                return Err(PathError::Congested);
+            }
+            split(sealed, key, numbers.frame, MAX_PAYLOAD, &mut numbers.pieces)?;
+            numbers.frame = numbers.frame.wrapping_add(1);
+            let last = numbers.pieces.len() - 1;
+            for (at, payload) in numbers.pieces.drain(..).enumerate() {
+                let mut header = header(self.ssrcs.video, PT_VIDEO, numbers.video_seq, rtp_ts);
+                header.marker = at == last;
+                numbers.video_seq = numbers.video_seq.wrapping_add(1);
+                outbox.push(rtp::Packet { header, payload });
+            }
+        }
+        add(&self.shared.counters.frames_out, 1);
+        self.kick().await
+    }
+
+    /// Sends a sealed audio frame; `rtp_ts` is its time at 48 kHz. It never waits behind video.
+    ///
+    /// # Errors
+    /// [`PathError::NotConnected`], [`PathError::Frame`] if it does not fit one packet, or [`PathError::Closed`].
+    pub async fn send_audio(&self, sealed: &[u8], rtp_ts: u32) -> Result<(), PathError> {
+        self.check_connected()?;
+        match sealed.len() {
+            0 => return Err(FragmentError::Empty.into()),
+            n if n > MAX_PAYLOAD => return Err(FragmentError::TooLarge(n).into()),
+            _ => {}
+        }
+        let seq = {
+            let mut numbers = lock(&self.numbers);
+            let seq = numbers.audio_seq;
+            numbers.audio_seq = seq.wrapping_add(1);
+            seq
+        };
+        let header = header(self.ssrcs.audio, PT_AUDIO, seq, rtp_ts);
+        let packet = rtp::Packet { header, payload: Bytes::copy_from_slice(sealed) };
+        self.audio.write_rtp(packet).await.map_err(|_| PathError::Closed)
+    }
+
+    /// Asks the peer for a key frame (PLI, RFC 4585 section 6.3.1). The request is repeated until a key frame comes;
+    /// asking again within 250 ms does nothing.
+    ///
+    /// # Errors
+    /// [`PathError::NotConnected`] or [`PathError::Closed`].
+    pub async fn request_key_frame(&self) -> Result<(), PathError> {
+        self.check_connected()?;
+        let now = Instant::now();
+        {
+            let mut asked = lock(&self.key_asked);
+            if asked.is_some_and(|at| now.saturating_duration_since(at) < KEY_FRAME_REQUEST_EVERY) {
+                return Ok(());
+            }
+            *asked = Some(now);
+        }
+        self.shared.ask_key.store(true, Ordering::Release);
+        self.kick().await
+    }
+
+    /// The figures so far.
+    pub async fn stats(&self) -> PathStats {
+        let mut stats = self.shared.counters.snapshot();
+        let report = self.connection.get_stats(Instant::now(), StatsSelector::None).await;
+        stats.pair = route(&self.sender).await;
+        stats.rtt = stats.rtt.or_else(|| check_rtt(&report));
+        stats.srtp_cipher = report.transport().map(|t| t.srtp_cipher.clone()).filter(|name| !name.is_empty());
+        stats
+    }
+
+    /// Closes the path and releases its sockets. Closing twice does nothing.
+    pub async fn close(&self) {
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.supervisor.abort();
+        // Closing tears everything down whatever it reports.
+        let _ = self.connection.close().await;
+    }
+
+    fn check_open(&self) -> Result<(), PathError> {
+        if self.closed.load(Ordering::Acquire) { Err(PathError::Closed) } else { Ok(()) }
+    }
+
+    fn check_connected(&self) -> Result<(), PathError> {
+        self.check_open()?;
+        if self.connected.load(Ordering::Acquire) { Ok(()) } else { Err(PathError::NotConnected) }
+    }
+
+    fn check_description(&self, sdp: &str) -> Result<sdp::Checked, PathError> {
+        self.check_open()?;
+        let pinned = lock(&self.peer).fingerprint;
+        Ok(sdp::check(sdp, pinned.as_ref(), self.loopback)?)
+    }
+
+    fn remember(&self, checked: &sdp::Checked) {
+        let mut peer = lock(&self.peer);
+        peer.fingerprint = Some(checked.fingerprint);
+        peer.candidates = checked.candidates;
+    }
+
+    async fn make_offer(&self, offered: &mut bool) -> Result<String, PathError> {
+        self.check_open()?;
+        let offer = self.connection.create_offer(None).await.map_err(|_| PathError::Refused("offer"))?;
+        self.connection.set_local_description(offer).await.map_err(|_| PathError::Refused("offer"))?;
+        *offered = true;
+        self.gathered_description().await
+    }
+
+    /// Waits a moment for this machine's own addresses, and returns the description with them. Those that come later
+    /// are reported as events.
+    async fn gathered_description(&self) -> Result<String, PathError> {
+        let wanted = self.bind.len();
+        let enough = async {
+            loop {
+                {
+                    let gathering = lock(&self.gathering);
+                    if gathering.complete || gathering.found.len() >= wanted {
+                        break;
+                    }
+                }
+                self.gathered.notified().await;
+            }
+        };
+        // Late addresses are no failure: they trickle.
+        let _ = tokio::time::timeout(GATHER_WAIT, enough).await;
+        let description = self.connection.local_description().await.ok_or(PathError::Refused("description"))?;
+        let found = {
+            let mut gathering = lock(&self.gathering);
+            gathering.trickle = true;
+            std::mem::take(&mut gathering.found)
+        };
+        // What we say is held to what we accept: the stack writes more than a peer needs.
+        let ours = sdp::check(&description.sdp, None, self.loopback).map_err(|_| PathError::Refused("description"))?;
+        for line in found {
+            let text = line.strip_prefix("candidate:").unwrap_or(&line);
+            if !ours.sdp.contains(text) && sdp::check_candidate(&line, self.loopback).is_ok() {
+                let _ = self.shared.events.send(PathEvent::Candidate(line)).await;
+            }
+        }
+        Ok(ours.sdp)
+    }
+
+    /// Wakes the driver with a packet that [`MediaTap`](super::interceptors::MediaTap) swallows.
+    async fn kick(&self) -> Result<(), PathError> {
+        let header = header(self.ssrcs.video, PT_VIDEO, 0, 0);
+        self.video.write_rtp(rtp::Packet { header, payload: Bytes::new() }).await.map_err(|_| PathError::Closed)
+    }
+}
+
+impl Drop for Path {
+    fn drop(&mut self) {
+        self.supervisor.abort();
+        if !*self.closed.get_mut() {
+            let connection = Arc::clone(&self.connection);
+            self.runtime.spawn(async move {
+                let _ = connection.close().await;
+            });
+        }
+    }
+}
+
+fn header(ssrc: u32, payload_type: u8, sequence_number: u16, timestamp: u32) -> rtp::header::Header {
+    rtp::header::Header { version: 2, ssrc, payload_type, sequence_number, timestamp, ..Default::default() }
+}
+
+/// The addresses to bind: none twice, none that candidates cannot name, loopback only where allowed.
+fn bind_addresses(addresses: Vec<IpAddr>, loopback: bool) -> Vec<IpAddr> {
+    let mut out: Vec<IpAddr> = Vec::new();
+    let wanted = loopback.then_some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    for ip in addresses.into_iter().chain(wanted) {
+        if (ip.is_loopback() && !loopback) || ip.is_unspecified() || ip.is_multicast() || out.contains(&ip) {
+            continue;
+        }
+        out.push(ip);
+    }
+    out
+}
+
+/// Passes on what must not be lost, and watches the route and the driver.
+async fn supervise(
+    sender: Arc<dyn RtpSender>,
+    (video, ssrc): (Arc<TrackLocalStaticRTP>, u32),
+    mut lifecycle: mpsc::UnboundedReceiver<PathEvent>,
+    events: mpsc::Sender<PathEvent>,
+) {
+    let mut known: Option<Route> = None;
+    let mut tick = tokio::time::interval(ROUTE_EVERY);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            event = lifecycle.recv() => {
+                let Some(event) = event else { return };
+                if events.send(event).await.is_err() {
+                    return;
+                }
+            }
+            _ = tick.tick() => {
+                // A driver that died leaves no other sign.
+                let kick = rtp::Packet { header: header(ssrc, PT_VIDEO, 0, 0), payload: Bytes::new() };
+                if video.write_rtp(kick).await.is_err() {
+                    let _ = events.send(PathEvent::Failed).await;
+                    return;
+                }
+            }
+        }
+        if let Some(route) = route(&sender).await.filter(|route| known != Some(*route)) {
+            known = Some(route);
+            if events.send(PathEvent::RouteChanged(route)).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// The pair that ICE selected.
+async fn route(sender: &Arc<dyn RtpSender>) -> Option<Route> {
+    let transport = sender.transport().await.ok()??;
+    let pair = transport.ice_transport().get_selected_candidate_pair().await.ok()??;
+    let relayed = [pair.local(), pair.remote()].iter().any(|c| c.typ == RTCIceCandidateType::Relay);
+    let address = |c: &RTCIceCandidate| Some(SocketAddr::new(c.address.parse().ok()?, c.port));
+    Some(Route { relayed, local: address(pair.local())?, remote: address(pair.remote())? })
+}
+
+/// The round trip of the selected pair's last ICE check.
+fn check_rtt(report: &RTCStatsReport) -> Option<Duration> {
+    let selected = &report.transport()?.selected_candidate_pair_id;
+    let seconds = report.candidate_pairs().find(|pair| pair.stats.id == *selected)?.current_round_trip_time;
+    Some(seconds).filter(|s| s.is_finite() && *s > 0.0 && *s < 60.0).map(Duration::from_secs_f64)
+}
