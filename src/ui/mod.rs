@@ -1,1 +1,93 @@
-//! Placeholder.
+//! The window. It shows what the engine's [`View`](crate::engine::View) says, sends [`Command`](crate::engine::Command)s,
+//! and keeps no state of the meeting: only what is being typed and which sheet is open.
+
+mod app;
+mod files;
+pub mod icons;
+pub mod layout;
+mod panels;
+mod screens;
+mod shortcuts;
+pub mod strings;
+mod textures;
+pub mod theme;
+mod toasts;
+mod when;
+mod widgets;
+
+use std::sync::Arc;
+
+pub use app::App;
+pub use files::{FileKind, PickFile};
+
+use crate::engine::{Handle, LinkCheck};
+
+/// Wakes the window from any thread: something new is to be shown.
+pub type Wake = Arc<dyn Fn() + Send + Sync>;
+
+/// Says what a text in the link field is. Called on the window's thread at every change: it must not wait.
+pub type CheckLink = Box<dyn Fn(&str) -> LinkCheck>;
+
+/// What the window needs to know besides the engine.
+pub struct WindowOptions {
+    /// Says what a text in the link field is.
+    pub check: CheckLink,
+    /// A link that the app was opened with: shown in the link field and, if it is good, prepared with microphone and
+    /// camera off.
+    pub link: Option<String>,
+    /// Nothing moves by itself.
+    pub reduced_motion: bool,
+    /// How to ask for a file; `None` for the system's dialog.
+    pub pick_file: Option<PickFile>,
+}
+
+impl WindowOptions {
+    /// A window with no link to open.
+    pub fn new(check: CheckLink) -> Self {
+        Self { check, link: None, reduced_motion: false, pick_file: None }
+    }
+}
+
+/// Why there is no window.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UiError {
+    /// The system gave no window: no display, or no OpenGL.
+    #[error("the window could not be opened: {0}")]
+    NoWindow(String),
+}
+
+/// The size that the window opens with, in points.
+const SIZE: [f32; 2] = [1120.0, 720.0];
+/// The least size that every screen fits in, in points.
+const LEAST_SIZE: [f32; 2] = [720.0, 480.0];
+
+/// Opens the window, starts the engine with a way to wake it, and returns when the window is closed.
+///
+/// It must be called on the main thread.
+///
+/// # Errors
+/// [`UiError::NoWindow`] if the system gives none; `start` may then not have been called.
+pub fn run(options: WindowOptions, start: impl FnOnce(Wake) -> Handle) -> Result<(), UiError> {
+    let mut viewport = egui::ViewportBuilder::default()
+        .with_title(strings::APP)
+        .with_app_id("io.github.conclave_meet.Conclave")
+        .with_inner_size(SIZE)
+        .with_min_inner_size(LEAST_SIZE);
+    match eframe::icon_data::from_png_bytes(include_bytes!("../../assets/icon.png")) {
+        Ok(icon) => viewport = viewport.with_icon(Arc::new(icon)),
+        Err(error) => tracing::warn!(%error, "the window has no icon"),
+    }
+    let native = eframe::NativeOptions { viewport, centered: true, ..Default::default() };
+    eframe::run_native(
+        strings::APP,
+        native,
+        Box::new(move |creation| {
+            let ctx = creation.egui_ctx.clone();
+            let wake: Wake = Arc::new(move || ctx.request_repaint());
+            let handle = start(wake);
+            Ok(Box::new(App::new(&creation.egui_ctx, options, handle)))
+        }),
+    )
+    .map_err(|error| UiError::NoWindow(error.to_string()))
+}

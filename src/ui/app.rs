@@ -1,0 +1,289 @@
+//! The window's one object: it reads the view, shows the screen that belongs to it, and sends commands.
+
+use std::mem::{Discriminant, discriminant};
+use std::path::PathBuf;
+use std::sync::mpsc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use egui::{Context, Ui};
+
+use super::files::{self, FileKind, PickFile};
+use super::shortcuts::{self, Shortcut};
+use super::textures::Textures;
+use super::theme;
+use super::toasts::Toasts;
+use super::{CheckLink, WindowOptions, panels, screens, strings};
+use crate::engine::event::Tone;
+use crate::engine::view::{PeerId, Stage};
+use crate::engine::{Command, Event, Handle, Intent, LinkCheck, View};
+use crate::media::device::{CameraChoice, MicChoice};
+
+/// One task laid over the screen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sheet {
+    /// Comparing safety numbers with a peer.
+    Verify(PeerId),
+    /// The invite link as a QR code.
+    Invite,
+    /// Settings.
+    Settings,
+}
+
+/// What stands at the right of the meeting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Panel {
+    /// Who is there and who knocks.
+    People,
+    /// Encryption and routes.
+    Security,
+}
+
+/// What the window remembers between passes: what is being typed and what is open. Nothing of the meeting.
+#[derive(Default)]
+pub(crate) struct Local {
+    pub link: String,
+    pub link_check: Option<LinkCheck>,
+    pub name: String,
+    pub heard: bool,
+    pub compared: String,
+    pub sheet: Option<Sheet>,
+    pub panel: Option<Panel>,
+    pub own_relay: Option<String>,
+    pub own_name: Option<String>,
+    pub last_activity: f64,
+}
+
+/// What a screen works with during one pass.
+pub(crate) struct Cx<'a> {
+    pub view: &'a View,
+    pub local: &'a mut Local,
+    pub textures: &'a mut Textures,
+    pub toasts: &'a mut Toasts,
+    pub shortcut: Option<Shortcut>,
+    check: &'a CheckLink,
+    handle: &'a Handle,
+    last_intent: &'a mut Option<Intent>,
+    ask_for_file: &'a mut Option<FileKind>,
+}
+
+impl Cx<'_> {
+    /// Queues a command.
+    pub(crate) fn send(&mut self, command: Command) {
+        if let Command::Prepare(intent) = &command {
+            *self.last_intent = Some(intent.clone());
+        }
+        self.handle.send(command);
+    }
+
+    /// What the text in the link field is; worked out anew only when it has changed.
+    pub(crate) fn link_check(&mut self) -> LinkCheck {
+        let check = self.check;
+        let local = &mut *self.local;
+        local.link_check.get_or_insert_with(|| check(&local.link)).clone()
+    }
+
+    /// What the link is right now: time may have made it worse since it was typed.
+    pub(crate) fn check_link_again(&mut self) -> LinkCheck {
+        self.local.link_check = None;
+        self.link_check()
+    }
+
+    /// What the person last set out to do, to do it again.
+    pub(crate) fn last_intent(&self) -> Option<Intent> {
+        self.last_intent.clone()
+    }
+
+    /// Opens the file dialog after this pass.
+    pub(crate) fn ask_for_file(&mut self, kind: FileKind) {
+        *self.ask_for_file = Some(kind);
+    }
+
+    /// Shows a sentence for a while.
+    pub(crate) fn toast(&mut self, ctx: &Context, tone: Tone, text: impl Into<String>) {
+        self.toasts.add(ctx.input(|input| input.time), tone, text);
+    }
+
+    /// Copies the invite link and says so.
+    pub(crate) fn copy_link(&mut self, ctx: &Context) {
+        if let Stage::Meeting(meeting) = &self.view.stage
+            && let Some(link) = &meeting.link
+        {
+            ctx.copy_text(link.clone());
+            self.toast(ctx, Tone::Good, strings::LINK_COPIED);
+        }
+    }
+}
+
+/// The window. `eframe` drives it; a test drives it through `egui_kittest`, with a scripted engine at the other ends of
+/// its [`Handle`].
+pub struct App {
+    handle: Handle,
+    check: CheckLink,
+    pick_file: PickFile,
+    picking: Option<(FileKind, mpsc::Receiver<Option<PathBuf>>)>,
+    local: Local,
+    textures: Textures,
+    toasts: Toasts,
+    last_intent: Option<Intent>,
+    stage: Option<Discriminant<Stage>>,
+}
+
+impl App {
+    /// Dresses the context and takes the window's end of the engine.
+    pub fn new(ctx: &Context, options: WindowOptions, handle: Handle) -> Self {
+        theme::install(ctx);
+        if options.reduced_motion {
+            ctx.all_styles_mut(|style| {
+                style.animation_time = 0.0;
+                style.visuals.text_cursor.blink = false;
+                style.scroll_animation = egui::style::ScrollAnimation::none();
+            });
+        }
+        let mut app = Self {
+            handle,
+            check: options.check,
+            pick_file: options.pick_file.unwrap_or_else(files::system_dialog),
+            picking: None,
+            local: Local::default(),
+            textures: Textures::default(),
+            toasts: Toasts::default(),
+            last_intent: None,
+            stage: None,
+        };
+        if let Some(link) = options.link {
+            app.open_link(link);
+        }
+        app
+    }
+
+    /// Takes a link that came from outside the window: a good one is prepared with microphone and camera off, so that
+    /// opening a link never exposes anybody.
+    pub fn open_link(&mut self, link: String) {
+        let check = (self.check)(&link);
+        if matches!(check, LinkCheck::Good(_)) {
+            let intent = Intent::Join(link.clone());
+            self.last_intent = Some(intent.clone());
+            self.handle.send(Command::Prepare(intent));
+            self.handle.send(Command::SetMic(false));
+            self.handle.send(Command::SetCamera(false));
+        }
+        self.local.link = link;
+        self.local.link_check = Some(check);
+    }
+
+    /// One pass.
+    pub fn show(&mut self, ui: &mut Ui) {
+        let view = self.handle.view();
+        theme::apply(ui.ctx(), view.settings.appearance);
+        self.follow_stage(&view);
+        self.take_events(ui.ctx());
+        self.take_file();
+        let mut ask_for_file = None;
+        let mut cx = Cx {
+            view: &view,
+            local: &mut self.local,
+            textures: &mut self.textures,
+            toasts: &mut self.toasts,
+            shortcut: None,
+            check: &self.check,
+            handle: &self.handle,
+            last_intent: &mut self.last_intent,
+            ask_for_file: &mut ask_for_file,
+        };
+        if cx.local.sheet.is_none() {
+            cx.shortcut = shortcuts::pressed(ui.ctx());
+        }
+        let t = theme::tokens(ui.ctx());
+        ui.painter().rect_filled(ui.max_rect(), 0.0, t.background);
+        let lift = match &view.stage {
+            Stage::Home => screens::home::show(ui, &mut cx),
+            Stage::PreJoin(prejoin) => screens::prejoin::show(ui, &mut cx, prejoin),
+            Stage::Connecting(connecting) => screens::connecting::show(ui, &mut cx, connecting),
+            Stage::Lobby(lobby) => screens::lobby::show(ui, &mut cx, lobby),
+            Stage::Meeting(meeting) => screens::meeting::show(ui, &mut cx, meeting),
+            Stage::Ended(ended) => screens::ended::show(ui, &mut cx, ended),
+        };
+        panels::sheets(ui, &mut cx);
+        cx.toasts.show(ui, lift);
+        self.textures.sweep();
+        if let Some(kind) = ask_for_file
+            && self.picking.is_none()
+        {
+            self.picking = Some((kind, (self.pick_file)(ui.ctx(), kind)));
+        }
+    }
+
+    /// Clears what was typed or open in the stage before.
+    fn follow_stage(&mut self, view: &View) {
+        let stage = discriminant(&view.stage);
+        if self.stage == Some(stage) {
+            return;
+        }
+        self.stage = Some(stage);
+        let local = &mut self.local;
+        local.sheet = None;
+        local.panel = None;
+        local.compared.clear();
+        local.heard = false;
+        local.last_activity = 0.0;
+        match &view.stage {
+            Stage::PreJoin(_) => local.name.clone_from(&view.settings.name),
+            // The link has done its work; it is a secret and no longer of use in the field.
+            Stage::Meeting(_) | Stage::Lobby(_) => {
+                local.link.clear();
+                local.link_check = None;
+            }
+            _ => {}
+        }
+    }
+
+    fn take_events(&mut self, ctx: &Context) {
+        let now = ctx.input(|input| input.time);
+        while let Some(event) = self.handle.next_event() {
+            match event {
+                Event::Toast { tone, text } => self.toasts.add(now, tone, text),
+                Event::Knock => {
+                    if !ctx.input(|input| input.focused) {
+                        let attention = egui::UserAttentionType::Informational;
+                        ctx.send_viewport_cmd(egui::ViewportCommand::RequestUserAttention(attention));
+                    }
+                }
+                // The tiles themselves show it.
+                Event::Joined | Event::Left => {}
+            }
+        }
+    }
+
+    fn take_file(&mut self) {
+        let Some((kind, answer)) = &self.picking else { return };
+        let kind = *kind;
+        match answer.try_recv() {
+            Err(mpsc::TryRecvError::Empty) => return,
+            Ok(Some(path)) => self.handle.send(match kind {
+                FileKind::Video => Command::ChooseCamera(CameraChoice::File(path)),
+                FileKind::Sound => Command::ChooseMic(MicChoice::File(path)),
+            }),
+            Ok(None) | Err(mpsc::TryRecvError::Disconnected) => {}
+        }
+        self.picking = None;
+    }
+}
+
+impl eframe::App for App {
+    fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
+        self.show(ui);
+    }
+
+    fn clear_color(&self, visuals: &egui::Visuals) -> [f32; 4] {
+        visuals.panel_fill.to_normalized_gamma_f32()
+    }
+
+    fn on_exit(&mut self, _gl: Option<&eframe::glow::Context>) {
+        self.handle.send(Command::Quit);
+    }
+}
+
+/// Seconds since 1970; only for showing.
+pub(crate) fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

@@ -1,0 +1,47 @@
+//! Asking for a file without ever holding up the window.
+
+use std::path::PathBuf;
+use std::sync::mpsc;
+
+use egui::Context;
+
+use super::strings;
+
+/// What a file is wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileKind {
+    /// A YUV4MPEG2 file, in place of a camera.
+    Video,
+    /// A WAV file, in place of a microphone.
+    Sound,
+}
+
+/// Asks the person for a file; the answer comes later through the receiver, `None` if they chose none.
+pub type PickFile = Box<dyn Fn(&Context, FileKind) -> mpsc::Receiver<Option<PathBuf>>>;
+
+/// The system's own dialog (on Linux through the desktop portal).
+pub(crate) fn system_dialog() -> PickFile {
+    Box::new(|ctx, kind| {
+        let (answer, answered) = mpsc::channel();
+        let (name, endings) = match kind {
+            FileKind::Video => (strings::VIDEO_FILES, &["y4m"]),
+            FileKind::Sound => (strings::SOUND_FILES, &["wav"]),
+        };
+        // macOS wants the dialog made on the window's thread; waiting for it happens on another.
+        let dialog = rfd::AsyncFileDialog::new().add_filter(name, endings).pick_file();
+        let ctx = ctx.clone();
+        let waiting = std::thread::Builder::new().name("file dialog".to_owned()).spawn(move || {
+            let picked = tokio::runtime::Builder::new_current_thread()
+                .build()
+                .ok()
+                .and_then(|runtime| runtime.block_on(dialog))
+                .map(|file| file.path().to_owned());
+            let _ = answer.send(picked);
+            ctx.request_repaint();
+        });
+        if let Err(error) = waiting {
+            tracing::warn!(%error, "no thread for the file dialog");
+        }
+        answered
+    })
+}

@@ -1,0 +1,59 @@
+//! Side panels and sheets.
+
+pub(crate) mod devices;
+mod invite;
+pub(crate) mod people;
+pub(crate) mod security;
+mod settings;
+pub(crate) mod verify;
+
+use egui::{Rect, ScrollArea, Sense, Stroke, Ui, UiBuilder, vec2};
+
+use super::app::{Cx, Sheet};
+use super::icons::Icon;
+use super::strings;
+use super::theme::{self, Weight, control, size, space, tokens};
+use super::widgets::{icon_button, text};
+
+/// Shows the open sheet, if any.
+pub(crate) fn sheets(ui: &mut Ui, cx: &mut Cx<'_>) {
+    let closed = match cx.local.sheet {
+        None => return,
+        Some(Sheet::Verify(peer)) => verify::show(ui, cx, peer),
+        Some(Sheet::Invite) => invite::show(ui, cx),
+        Some(Sheet::Settings) => settings::show(ui, cx),
+    };
+    if closed {
+        cx.local.sheet = None;
+        cx.local.compared.clear();
+        cx.local.own_relay = None;
+        cx.local.own_name = None;
+    }
+}
+
+/// A panel at the right with a title and a cross. Returns true when it should close.
+fn side(ui: &mut Ui, place: Rect, title: &str, contents: impl FnOnce(&mut Ui)) -> bool {
+    let t = tokens(ui.ctx());
+    ui.interact(place, ui.scope_id().with(("panel", title)), Sense::click());
+    ui.painter().add(theme::shadow().as_shape(place, 0));
+    ui.painter().rect_filled(place, 0.0, t.surface);
+    ui.painter().vline(place.left(), place.y_range(), Stroke::new(1.0, t.hairline));
+    let mut closed = false;
+    ui.scope_builder(UiBuilder::new().max_rect(place.shrink2(vec2(space::L, space::M))), |ui| {
+        ui.horizontal(|ui| {
+            ui.set_height(control::TARGET);
+            text(ui, title, size::LEAD, Weight::Strong, t.text);
+            ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+                closed = icon_button(ui, Icon::X, strings::CLOSE).clicked();
+            });
+        });
+        ui.add_space(space::XS);
+        ScrollArea::vertical().id_salt(title).auto_shrink(false).show(ui, |ui| {
+            ui.set_width(ui.available_width());
+            ui.spacing_mut().item_spacing.y = space::S;
+            contents(ui);
+            ui.add_space(space::L);
+        });
+    });
+    closed
+}

@@ -1,0 +1,175 @@
+//! The pictures of a meeting, or what to do while there are none.
+
+use egui::{Align, Layout, Rect, ScrollArea, Ui, UiBuilder, pos2, vec2};
+
+use super::prejoin::own_preview;
+use crate::engine::view::{Meeting, Peer, PeerLink, PortMapping, Verification};
+use crate::ui::app::{Cx, Sheet};
+use crate::ui::icons::Icon;
+use crate::ui::textures::Source;
+use crate::ui::theme::{Weight, control, radius, size, space, tokens};
+use crate::ui::widgets::{Button, Kind, Tile, card, hairline, icon_line, note, text, tile};
+use crate::ui::{layout, strings};
+
+/// Height that the toolbar takes at the lower edge, with its distance from it.
+pub(super) const TOOLBAR: f32 = control::TOOL + 2.0 * space::S + space::L;
+
+pub(super) fn show(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting, area: Rect) {
+    match meeting.peers.as_slice() {
+        [] => {
+            own_view(ui, cx, area);
+            alone(ui, cx, meeting, area);
+        }
+        [peer] => {
+            peer_tile(ui, cx, peer, area, 0);
+            own_view(ui, cx, area);
+        }
+        peers => {
+            let inside = Rect::from_min_max(area.min, pos2(area.right(), area.bottom() - TOOLBAR)).shrink(space::S);
+            let places = layout::grid(inside, peers.len() + 1, space::S);
+            for (peer, place) in peers.iter().zip(&places) {
+                peer_tile(ui, cx, peer, *place, radius::TILE);
+            }
+            if let Some(place) = places.last() {
+                own_preview(ui, cx, *place, radius::TILE);
+            }
+        }
+    }
+}
+
+fn own_view(ui: &mut Ui, cx: &mut Cx<'_>, area: Rect) {
+    let place = layout::self_view(area, TOOLBAR - space::L, space::L);
+    own_preview(ui, cx, place, radius::TILE);
+    let t = tokens(ui.ctx());
+    let edge = egui::Stroke::new(1.0, t.hairline);
+    let corner = egui::CornerRadius::same(radius::TILE);
+    ui.painter().rect_stroke(place, corner, edge, egui::StrokeKind::Outside);
+}
+
+fn peer_tile(ui: &mut Ui, cx: &mut Cx<'_>, peer: &Peer, place: Rect, corner: u8) {
+    let name = strings::shown_name(&peer.name);
+    let visible = peer.camera_on && peer.link != PeerLink::Stopped;
+    let picture = if visible { cx.textures.newest(ui.ctx(), Source::Peer(peer.id), &peer.picture) } else { None };
+    let message = match peer.link {
+        PeerLink::Connecting => Some((strings::CONNECTING_PEER, false)),
+        PeerLink::Reconnecting => Some((strings::RECONNECTING_PEER, false)),
+        PeerLink::Stopped => Some((strings::STOPPED_PEER, true)),
+        PeerLink::Live => None,
+    };
+    let verified = matches!(peer.verification, Verification::Yes { .. });
+    let shown = Tile {
+        name: &name,
+        initials: &name,
+        chip: &name,
+        // Clear of the toolbar, which stands in the middle.
+        chip_room: if corner == 0 { (place.width() - 460.0).max(240.0) / 2.0 } else { place.width() },
+        picture,
+        mirrored: false,
+        mic_on: peer.mic_on,
+        camera_on: peer.camera_on,
+        level: peer.level,
+        verified,
+        message,
+        corner,
+    };
+    tile(ui, place, &shown);
+    if verified || peer.link == PeerLink::Connecting {
+        return;
+    }
+    let button =
+        Rect::from_min_size(place.right_top() + vec2(-116.0 - space::M, space::M), vec2(116.0, control::TARGET));
+    ui.scope_builder(UiBuilder::new().max_rect(button), |ui| {
+        let words = strings::verify_button(&peer.name);
+        let button =
+            Button::new(Kind::Secondary, strings::VERIFY).icon(Icon::Shield).name(&words).compact().width(116.0);
+        if button.show(ui).clicked() {
+            cx.local.compared.clear();
+            cx.local.sheet = Some(Sheet::Verify(peer.id));
+        }
+    });
+}
+
+/// Nobody else is here: the link first, then what is known about reaching this device.
+fn alone(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting, area: Rect) {
+    let t = tokens(ui.ctx());
+    let top = 64.0;
+    let room = Rect::from_min_max(
+        pos2(area.left() + space::L, area.top() + top),
+        pos2(area.right() - space::L, area.bottom() - TOOLBAR - space::S),
+    );
+    let width = control::COLUMN.min(room.width());
+    let id = egui::Id::unique("height of the card for who is alone");
+    let height = ui.data(|data| data.get_temp::<f32>(id)).unwrap_or(room.height()).min(room.height());
+    // Left of the own picture where both do not fit beside each other in the middle.
+    let own = layout::self_view(area, TOOLBAR - space::L, space::L);
+    let middle = room.center().x.min(own.left() - space::L - width / 2.0).max(room.left() + width / 2.0);
+    let place = Rect::from_center_size(pos2(middle, room.center().y), vec2(width, height));
+    ui.scope_builder(UiBuilder::new().max_rect(place), |ui| {
+        let shown = ScrollArea::vertical().id_salt("alone").max_height(height).show(ui, |ui| {
+            card(ui, |ui| {
+                ui.spacing_mut().item_spacing.y = space::S;
+                text(ui, strings::ALONE_TITLE, size::TITLE, Weight::Strong, t.text);
+                let Some(_) = &meeting.link else {
+                    note(ui, strings::ALONE_GUEST);
+                    return;
+                };
+                note(ui, strings::ALONE_EXPLAINED);
+                ui.add_space(space::XS);
+                ui.with_layout(Layout::left_to_right(Align::Center).with_main_wrap(true), |ui| {
+                    if Button::new(Kind::Primary, strings::COPY_LINK).icon(Icon::Link).large().show(ui).clicked() {
+                        cx.copy_link(ui.ctx());
+                    }
+                    if Button::new(Kind::Secondary, strings::SHOW_QR).icon(Icon::QrCode).large().show(ui).clicked() {
+                        cx.local.sheet = Some(Sheet::Invite);
+                    }
+                });
+                ui.add_space(space::XS);
+                hairline(ui);
+                reachability(ui, meeting);
+            });
+        });
+        let found = shown.content_size.y;
+        if (found - height).abs() > 0.5 && (found <= room.height() || height < room.height()) {
+            ui.data_mut(|data| data.insert_temp(id, found.min(room.height())));
+            ui.ctx().request_discard("the card has found its height");
+        }
+    });
+}
+
+/// What is known about how others can reach this device.
+pub(crate) fn reachability(ui: &mut Ui, meeting: &Meeting) {
+    let t = tokens(ui.ctx());
+    let relay = &meeting.relay;
+    if relay.embedded {
+        icon_line(ui, Icon::Server, strings::RELAY_EMBEDDED, t.secondary);
+    } else {
+        let state = if relay.connected { strings::RELAY_CONNECTED } else { strings::RELAY_DISCONNECTED };
+        icon_line(ui, Icon::Server, format!("{} · {state}", relay.address), t.secondary);
+    }
+    if relay.embedded {
+        if relay.reachable.is_empty() {
+            icon_line(ui, Icon::TriangleAlert, strings::NOT_REACHABLE, t.warning);
+        } else {
+            let line = format!("{} {}", strings::REACHABLE, relay.reachable.join(", "));
+            icon_line(ui, Icon::Network, line, t.secondary);
+        }
+    }
+    match &relay.port_mapping {
+        None => {}
+        Some(PortMapping::Asking) => {
+            icon_line(ui, Icon::Router, strings::ROUTER_ASKING, t.secondary);
+        }
+        Some(PortMapping::Open(address)) => {
+            icon_line(ui, Icon::Router, strings::router_open(address), t.secondary);
+        }
+        Some(PortMapping::Refused(why)) => {
+            icon_line(ui, Icon::Router, strings::router_refused(why), t.warning);
+        }
+    }
+    if relay.announced {
+        icon_line(ui, Icon::RadioTower, strings::ANNOUNCED, t.secondary);
+    }
+    if meeting.refused > 0 {
+        icon_line(ui, Icon::DoorOpen, strings::refused(meeting.refused), t.secondary);
+    }
+}

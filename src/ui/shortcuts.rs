@@ -1,0 +1,43 @@
+//! Keys that do something anywhere in the window, unless somebody is typing.
+
+use egui::{Context, Key, Modifiers};
+
+/// What a key asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shortcut {
+    /// Microphone on or off.
+    Mic,
+    /// Camera on or off.
+    Camera,
+    /// Copy the invite link.
+    CopyLink,
+    /// Close a panel.
+    Close,
+    /// Go on: join.
+    Enter,
+}
+
+/// The shortcut pressed in this pass, if any. A text field that has the focus keeps every key but Esc and Ctrl+L.
+pub(crate) fn pressed(ctx: &Context) -> Option<Shortcut> {
+    let typing = ctx.text_edit_focused();
+    let focused = ctx.memory(|memory| memory.focused().is_some());
+    ctx.input_mut(|input| {
+        if input.consume_key(Modifiers::COMMAND, Key::L) {
+            return Some(Shortcut::CopyLink);
+        }
+        if typing {
+            return None;
+        }
+        if input.consume_key(Modifiers::NONE, Key::M) {
+            Some(Shortcut::Mic)
+        } else if input.consume_key(Modifiers::NONE, Key::V) {
+            Some(Shortcut::Camera)
+        } else if input.key_pressed(Key::Escape) {
+            Some(Shortcut::Close)
+        } else if !focused && input.consume_key(Modifiers::NONE, Key::Enter) {
+            Some(Shortcut::Enter)
+        } else {
+            None
+        }
+    })
+}

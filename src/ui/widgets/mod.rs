@@ -1,0 +1,80 @@
+//! What screens are made of. Everything painted here tells AccessKit its role, name and state.
+
+mod banner;
+mod button;
+mod column;
+mod field;
+mod meter;
+mod picker;
+mod qr;
+mod sheet;
+mod spinner;
+mod text;
+mod tile;
+mod toggle;
+
+pub(crate) use banner::framed as banner_frame;
+pub(crate) use banner::{Banner, BannerTone};
+pub(crate) use button::{Button, Kind, icon_button, tool_button};
+pub(crate) use column::centred;
+pub(crate) use field::{Field, field};
+pub(crate) use meter::level_meter;
+pub(crate) use picker::{Choice, picker};
+pub(crate) use qr::{link_qr, qr};
+pub(crate) use sheet::{Sheet, sheet};
+pub(crate) use spinner::spinner;
+pub(crate) use text::{caption, fact, heading, icon_line, note, strong, text, title};
+pub(crate) use tile::{Tile, overlay_chip, tile};
+pub(crate) use toggle::{segments, switch};
+
+use egui::{Context, CornerRadius, Rect, Response, Stroke, StrokeKind, Ui};
+
+use super::theme::{self, radius, tokens};
+
+/// Paints the ring around whatever has the keyboard's focus.
+pub(crate) fn focus_ring(ui: &Ui, response: &Response, corner: u8) {
+    if response.has_focus() {
+        let t = tokens(ui.ctx());
+        ui.painter().rect_stroke(
+            response.rect.expand(2.0),
+            CornerRadius::same(corner.saturating_add(2)),
+            Stroke::new(2.0, t.accent_text),
+            StrokeKind::Outside,
+        );
+    }
+}
+
+/// 0 to 1 while the pointer comes to rest over `response`, and back.
+pub(crate) fn hover(ctx: &Context, response: &Response) -> f32 {
+    ctx.animate_bool_with_time(response.id.with("hover"), response.hovered() && response.enabled(), theme::motion(ctx))
+}
+
+/// A card: a surface with a hairline.
+pub(crate) fn card<R>(ui: &mut Ui, contents: impl FnOnce(&mut Ui) -> R) -> R {
+    let t = tokens(ui.ctx());
+    egui::Frame::new()
+        .fill(t.surface)
+        .stroke(Stroke::new(1.0, t.hairline))
+        .corner_radius(CornerRadius::same(radius::CARD))
+        .inner_margin(theme::space::L)
+        .show(ui, |ui| {
+            ui.set_width(ui.available_width());
+            contents(ui)
+        })
+        .inner
+}
+
+/// A line across.
+pub(crate) fn hairline(ui: &mut Ui) {
+    let t = tokens(ui.ctx());
+    let (rect, _) = ui.allocate_exact_size(egui::vec2(ui.available_width(), 1.0), egui::Sense::hover());
+    ui.painter().rect_filled(rect, 0.0, t.hairline);
+}
+
+/// Fills `rect` with a surface that stands over what is below it.
+pub(crate) fn lifted(ui: &Ui, rect: Rect, corner: u8) {
+    let t = tokens(ui.ctx());
+    let corner = CornerRadius::same(corner);
+    ui.painter().add(theme::shadow().as_shape(rect, corner));
+    ui.painter().rect(rect, corner, t.surface, Stroke::new(1.0, t.hairline), StrokeKind::Inside);
+}

@@ -1,0 +1,160 @@
+//! A picture of somebody, with what must be known about them.
+
+use egui::accesskit::Role;
+use egui::epaint::RectShape;
+use egui::{
+    Align2, Color32, CornerRadius, Rect, Sense, Stroke, StrokeKind, TextureId, Ui, Vec2, WidgetInfo, pos2, vec2,
+};
+
+use crate::ui::icons::{self, Icon};
+use crate::ui::layout;
+use crate::ui::strings;
+use crate::ui::theme::{self, Weight, font, radius, size, space, tokens};
+
+/// Cutting away more of a picture than this share is worse than showing bars beside it.
+const MOST_CUT: f32 = 0.3;
+/// Louder than this counts as speaking.
+const SPEAKING: f32 = 0.35;
+
+/// What a tile shows.
+pub(crate) struct Tile<'a> {
+    /// Whose it is.
+    pub(crate) name: &'a str,
+    /// The name whose initials stand in for a picture.
+    pub(crate) initials: &'a str,
+    /// What stands in the lower corner; empty for nothing.
+    pub(crate) chip: &'a str,
+    /// At most this wide may it be.
+    pub(crate) chip_room: f32,
+    /// The newest picture and its size in pixels.
+    pub(crate) picture: Option<(TextureId, Vec2)>,
+    /// Left and right are exchanged, as in a mirror.
+    pub(crate) mirrored: bool,
+    /// Their microphone is on.
+    pub(crate) mic_on: bool,
+    /// Their camera is on.
+    pub(crate) camera_on: bool,
+    /// How loud they are, 0..=1.
+    pub(crate) level: f32,
+    /// They have been verified.
+    pub(crate) verified: bool,
+    /// Something to say instead of, or over, the picture.
+    pub(crate) message: Option<(&'a str, bool)>,
+    /// Corner radius.
+    pub(crate) corner: u8,
+}
+
+/// Paints a tile into `rect`.
+pub(crate) fn tile(ui: &mut Ui, rect: Rect, tile: &Tile<'_>) {
+    let t = tokens(ui.ctx());
+    let response = ui.interact(rect, ui.scope_id().with(("tile", tile.name, tile.mirrored)), Sense::hover());
+    let said = strings::tile(tile.name, tile.mic_on, tile.camera_on, tile.verified);
+    response.widget_info(|| WidgetInfo::labeled(Role::Image, true, &said));
+    let corner = CornerRadius::same(tile.corner);
+    ui.painter().rect_filled(rect, corner, t.raised);
+    match tile.picture.filter(|_| tile.camera_on) {
+        Some(picture) => paint_picture(ui, rect, picture, tile.mirrored, tile.corner),
+        None => paint_initials(ui, rect, tile.initials),
+    }
+    if let Some((message, danger)) = tile.message {
+        ui.painter().rect_filled(rect, corner, t.backdrop);
+        let ink = if danger { t.danger_on_scrim } else { t.on_scrim };
+        overlay_words(ui, rect.center(), Align2::CENTER_CENTER, None, message, ink);
+    }
+    if tile.mic_on && tile.level > SPEAKING {
+        ui.painter().rect_stroke(rect, corner, Stroke::new(3.0, t.accent_text), StrokeKind::Inside);
+    }
+    if !tile.chip.is_empty() {
+        let at = pos2(rect.left() + space::S, rect.bottom() - space::S);
+        let mut marks = Vec::new();
+        if !tile.mic_on {
+            marks.push((Icon::MicOff, t.danger_on_scrim));
+        }
+        if tile.verified {
+            marks.push((Icon::ShieldCheck, t.verified_on_scrim));
+        }
+        chip(
+            ui,
+            at,
+            Align2::LEFT_BOTTOM,
+            &marks,
+            tile.chip,
+            t.on_scrim,
+            tile.chip_room.min(rect.width() - 2.0 * space::S),
+        );
+    }
+}
+
+fn paint_picture(ui: &Ui, rect: Rect, (texture, pixels): (TextureId, Vec2), mirrored: bool, corner: u8) {
+    let (place, mut part) = if layout::cuts_more_than(pixels, rect.size(), MOST_CUT) {
+        let t = tokens(ui.ctx());
+        ui.painter().rect_filled(rect, CornerRadius::same(corner), t.ink);
+        (layout::contain(pixels, rect), Rect::from_min_max(pos2(0.0, 0.0), pos2(1.0, 1.0)))
+    } else {
+        (rect, layout::cover(pixels, rect.size()))
+    };
+    if mirrored {
+        (part.min.x, part.max.x) = (part.max.x, part.min.x);
+    }
+    let corner = if place == rect { corner } else { 0 };
+    ui.painter().add(RectShape::filled(place, CornerRadius::same(corner), Color32::WHITE).with_texture(texture, part));
+}
+
+fn paint_initials(ui: &Ui, rect: Rect, name: &str) {
+    let t = tokens(ui.ctx());
+    let radius = (rect.height() * 0.22).clamp(18.0, 56.0);
+    ui.painter().circle_filled(rect.center(), radius, theme::mix(t.raised, t.text, 0.12));
+    ui.painter().text(
+        rect.center(),
+        Align2::CENTER_CENTER,
+        strings::initials(name),
+        font(radius * 0.8, Weight::Medium),
+        t.text,
+    );
+}
+
+/// Words on a dark ground over a picture; returns where they are.
+fn overlay_words(
+    ui: &Ui,
+    at: egui::Pos2,
+    anchor: Align2,
+    icon: Option<(Icon, Color32)>,
+    words: &str,
+    ink: Color32,
+) -> Rect {
+    let marks: Vec<_> = icon.into_iter().collect();
+    chip(ui, at, anchor, &marks, words, ink, 360.0)
+}
+
+/// A small dark label over a picture, as for a state word; returns where it is.
+pub(crate) fn overlay_chip(ui: &Ui, at: egui::Pos2, icon: Icon, colour: Color32, words: &str) -> Rect {
+    overlay_words(ui, at, Align2::LEFT_TOP, Some((icon, colour)), words, tokens(ui.ctx()).on_scrim)
+}
+
+fn chip(
+    ui: &Ui,
+    at: egui::Pos2,
+    anchor: Align2,
+    marks: &[(Icon, Color32)],
+    words: &str,
+    ink: Color32,
+    room: f32,
+) -> Rect {
+    let t = tokens(ui.ctx());
+    let mark = 14.0;
+    let marks_width = marks.len() as f32 * (mark + space::XS);
+    let mut job = egui::text::LayoutJob::simple_singleline(words.to_owned(), font(size::CAPTION, Weight::Medium), ink);
+    job.wrap = egui::text::TextWrapping::truncate_at_width(room - marks_width - 2.0 * space::S);
+    let galley = ui.painter().layout_job(job);
+    let size = vec2(galley.size().x + marks_width + 2.0 * space::S, 26.0);
+    let rect = anchor.anchor_size(at, size);
+    ui.painter().rect_filled(rect, CornerRadius::same(radius::CONTROL), t.scrim);
+    let mut x = rect.left() + space::S;
+    for (icon, colour) in marks {
+        let place = Rect::from_center_size(pos2(x + mark / 2.0, rect.center().y), vec2(mark, mark));
+        icons::paint(ui, *icon, place, *colour);
+        x += mark + space::XS;
+    }
+    ui.painter().galley(pos2(x, rect.center().y - galley.size().y / 2.0), galley, ink);
+    rect
+}
