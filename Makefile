@@ -1,0 +1,22 @@
+# Conclave. `make help` lists what there is.
+
+.DEFAULT_GOAL := help
+.PHONY: help run test bench fmt
+
+help: ## Say what there is to make
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | while IFS= read -r line; do \
+		printf '  make %-8s %s\n' "$${line%%:*}" "$${line#*## }"; \
+	done
+
+run: ## Build the release and open the app; without a display, hold a real two-person call here and show it
+	@sh .ci/app.sh
+
+test: ## Run all checks and tests, exactly as continuous integration does
+	@bash .ci/run
+
+bench: ## Measure against raw ring, snow, openh264 and Opus; write the table to docs/PERFORMANCE.md
+	@sh .ci/packages.sh build
+	@cargo bench --locked --bench conclave -- --write docs/PERFORMANCE.md
+
+fmt: ## Format the code
+	@cargo fmt --all
