@@ -91,11 +91,11 @@ fn whoever_does_not_know_the_invite_is_answered_with_silence() {
     network.run_for(secs(40));
     assert_eq!(network.nodes[0].sent, 0, "not one byte");
     assert!(network.nodes[1].sent >= 30);
-    let total = network.nodes[0].events.iter().map(|event| match event {
+    let mut total = network.nodes[0].events.iter().map(|event| match event {
         Event::RefusedAtDoor { total } => *total,
         other => panic!("only the counter is raised, not {other:?}"),
     });
-    assert_eq!(total.last(), Some(network.nodes[1].sent as u64));
+    assert_eq!(total.next_back(), Some(network.nodes[1].sent as u64));
     assert_eq!(ended(&network.nodes[1].events), Some(End::NoAnswer { forged: 0 }));
 }
 

@@ -193,6 +193,8 @@ impl Network {
             _ => {
                 let Some((_, at)) = timer else { return false };
                 self.nodes[at].meeting.handle_timeout(self.now);
+                let next = self.nodes[at].meeting.poll_timeout();
+                assert!(next.is_none_or(|next| next > self.now), "a timer that is due again would spin forever");
                 self.drain(at);
             }
         }
@@ -324,11 +326,13 @@ impl Network {
     }
 
     pub(crate) fn candidates(&self, at: usize) -> Vec<&str> {
-        let line = |event| match event {
-            &Event::Candidate { ref line, .. } => Some(line.as_str()),
-            _ => None,
-        };
-        self.nodes[at].events.iter().filter_map(line).collect()
+        let mut lines = Vec::new();
+        for event in &self.nodes[at].events {
+            if let Event::Candidate { line, .. } = event {
+                lines.push(line.as_str());
+            }
+        }
+        lines
     }
 }
 
