@@ -4,6 +4,8 @@
 //! a runtime folder of its own, so that it neither finds nor disturbs another. The client library reads its place from
 //! the environment; so each test runs itself again as a child with that environment.
 #![cfg(all(feature = "client", target_os = "linux"))]
+// Helpers outside test functions end the test with a panic just the same.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::fs::File;
 use std::io::Read;
