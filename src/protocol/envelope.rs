@@ -13,6 +13,7 @@
 use ring::hmac;
 use subtle::ConstantTimeEq;
 
+use crate::crypto::handshake::FIRST_LENGTH;
 use crate::crypto::kdf::derive;
 use crate::crypto::secret::Secret;
 
@@ -23,8 +24,8 @@ pub type DoorTag = [u8; 16];
 
 /// Longest envelope in bytes: what a relay forwards.
 pub const MAX_ENVELOPE: usize = 65_536;
-/// Longest handshake message in bytes; the longest there is (the first) has 1232.
-pub const MAX_HANDSHAKE: usize = 2048;
+/// Longest handshake message in bytes: the first.
+pub const MAX_HANDSHAKE: usize = FIRST_LENGTH;
 
 /// The roles in a handshake, as they stand in its prologue.
 const ROLES: &[u8] = b"host-guest";

@@ -35,7 +35,7 @@ pub struct RawCall {
 impl RawCall {
     /// The call and the first envelope.
     pub fn start(invite: &Invite, seed: u64) -> (Self, Vec<u8>) {
-        let mut entropy = Seeded::new(seed);
+        let mut entropy = Seeded(seed);
         let room_id = *derive::<32>(invite.room_secret.expose(), b"", "room id").expose();
         let psk = derive::<32>(invite.secret.expose(), &room_id, "door");
         let static_key = StaticKey::from_entropy(&mut entropy);
@@ -72,7 +72,7 @@ impl RawAnswer {
         let room_id = invite.room_id();
         let door = DoorKey::new(&invite.secret, &room_id);
         let attempt: [u8; 8] = first[1..9].try_into().unwrap();
-        let mut entropy = Seeded::new(seed);
+        let mut entropy = Seeded(seed);
         let (responder, message) =
             Responder::handle_first(&prologue(&room_id), static_key, door.psk(), &first[25..], &mut entropy).unwrap();
         let envelope = [&[2][..], &attempt, &message].concat();

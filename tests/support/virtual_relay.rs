@@ -327,15 +327,15 @@ impl Network {
 
     pub fn candidates(&self, at: usize) -> Vec<&str> {
         let line = |event| match event {
-            Event::Candidate { line, .. } => Some(line),
+            &Event::Candidate { ref line, .. } => Some(line.as_str()),
             _ => None,
         };
-        self.nodes[at].events.iter().filter_map(line).map(|line: &String| line.as_str()).collect()
+        self.nodes[at].events.iter().filter_map(line).collect()
     }
 }
 
 pub fn entropy(seed: u64) -> Box<dyn Entropy> {
-    Box::new(Seeded::new(seed))
+    Box::new(Seeded(seed))
 }
 
 pub fn identity(seed: u8) -> Arc<Identity> {

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Instant;
 
 use super::event::{PeerNo, Violation};
-use crate::crypto::entropy::{Entropy, secret};
+use crate::crypto::entropy::Entropy;
 use crate::crypto::secret::Secret;
 use crate::crypto::sender_keys::SenderKey;
 use crate::protocol::timers::{KEY_LIFETIME, KEY_RETIRE, KEY_SWITCH, Timers, earlier};
@@ -36,7 +36,6 @@ pub(super) struct OwnKeys {
 }
 
 /// What to do after a change of our keys.
-#[derive(PartialEq)]
 pub(super) enum Change {
     Nothing,
     /// Seal with this one.
@@ -59,7 +58,7 @@ impl OwnKeys {
             return if std::mem::take(&mut self.sealing) { Change::Stop } else { Change::Nothing };
         }
         self.issued += 1;
-        let key = SenderKey { generation: self.issued, base: secret(entropy) };
+        let key = SenderKey::fresh(self.issued, entropy);
         self.pending = Some(Pending { key, awaiting: recipients.iter().copied().collect() });
         // A burst of changes must not put the switch off: the first change's deadline stands.
         self.timers.hasten(Due::Switch, now + KEY_SWITCH);
@@ -140,7 +139,7 @@ impl PeerKeys {
 
     /// A copy of the newest key.
     pub(super) fn newest(&self) -> Option<SenderKey> {
-        self.newest.as_ref().map(|key| SenderKey { generation: key.generation, base: key.base.duplicate() })
+        self.newest.as_ref().map(SenderKey::duplicate)
     }
 
     /// All generations that are open; none is afterwards but the newest, when taken up again.
@@ -187,8 +186,8 @@ mod tests {
 
     #[test]
     fn a_key_is_used_when_everyone_has_acknowledged_it() {
-        let (now, mut entropy, mut keys) = (Instant::now(), Seeded::new(1), OwnKeys::new());
-        assert!(keys.rotate(now, &[7, 8], &mut entropy) == Change::Nothing);
+        let (now, mut entropy, mut keys) = (Instant::now(), Seeded(1), OwnKeys::new());
+        assert!(matches!(keys.rotate(now, &[7, 8], &mut entropy), Change::Nothing));
         assert_eq!(generation(keys.acknowledge(7, 1).unwrap()), None);
         assert_eq!(generation(keys.acknowledge(7, 1).unwrap()), None);
         assert_eq!(generation(keys.acknowledge(8, 1).unwrap()), Some(1));
@@ -197,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_key_is_used_after_a_second_at_the_latest_even_in_a_burst() {
-        let (now, mut entropy, mut keys) = (Instant::now(), Seeded::new(1), OwnKeys::new());
+        let (now, mut entropy, mut keys) = (Instant::now(), Seeded(1), OwnKeys::new());
         let after = |ms| now + Duration::from_millis(ms);
         keys.rotate(now, &[7], &mut entropy);
         keys.rotate(after(900), &[7, 8], &mut entropy);
@@ -208,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_key_lives_five_minutes() {
-        let (now, mut entropy, mut keys) = (Instant::now(), Seeded::new(1), OwnKeys::new());
+        let (now, mut entropy, mut keys) = (Instant::now(), Seeded(1), OwnKeys::new());
         keys.rotate(now, &[7], &mut entropy);
         keys.acknowledge(7, 1).unwrap();
         assert_eq!(keys.timeout(), Some(now + KEY_LIFETIME));
@@ -218,17 +217,17 @@ mod tests {
 
     #[test]
     fn with_nobody_left_nothing_is_sealed() {
-        let (now, mut entropy, mut keys) = (Instant::now(), Seeded::new(1), OwnKeys::new());
-        assert!(keys.rotate(now, &[], &mut entropy) == Change::Nothing);
+        let (now, mut entropy, mut keys) = (Instant::now(), Seeded(1), OwnKeys::new());
+        assert!(matches!(keys.rotate(now, &[], &mut entropy), Change::Nothing));
         keys.rotate(now, &[7], &mut entropy);
         keys.acknowledge(7, 1).unwrap();
-        assert!(keys.rotate(now, &[], &mut entropy) == Change::Stop);
+        assert!(matches!(keys.rotate(now, &[], &mut entropy), Change::Stop));
         assert_eq!(keys.timeout(), None);
     }
 
     #[test]
     fn an_acknowledgement_of_a_key_never_sent_is_a_violation() {
-        let (now, mut entropy, mut keys) = (Instant::now(), Seeded::new(1), OwnKeys::new());
+        let (now, mut entropy, mut keys) = (Instant::now(), Seeded(1), OwnKeys::new());
         keys.rotate(now, &[7], &mut entropy);
         assert!(keys.acknowledge(7, 2).err() == Some(Violation::UnknownGeneration));
         assert!(keys.acknowledge(7, 0).err() == Some(Violation::UnknownGeneration));

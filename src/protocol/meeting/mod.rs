@@ -198,6 +198,7 @@ impl Meeting {
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called next; it may be called earlier.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let own = match &self.role {
+            _ if self.core.over => None,
             Role::Host(door) => door.timeout(),
             Role::Guest(approach) => approach.timeout(),
         };
