@@ -1,7 +1,10 @@
 //! Debian's miniupnpd as the router, in network namespaces that the test makes: home – router – Internet.
 //! Needs root, iproute2, nftables and miniupnpd-nftables.
 #![cfg(all(feature = "client", target_os = "linux"))]
+// A test may panic: that is how it fails.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 
+#[allow(dead_code, unreachable_pub)]
 mod netns;
 
 use std::net::SocketAddr;
@@ -83,12 +86,11 @@ fn a_mapping_lets_the_internet_in(method: &str, options: &str) {
     assert!(lease.parse::<u64>().unwrap() > 0);
 
     let rules = home.rules();
-    for protocol in ["tcp", "udp"] {
-        let shown = rules.lines().any(|line| {
-            let line = line.to_lowercase();
-            line.contains("dnat") && line.contains("192.168.77.2") && line.contains(protocol)
-        });
-        assert!(shown, "the router shows no {protocol} mapping:\n{rules}");
+    // nft prints what miniupnpd writes as raw bytes: the protocol's number in the IPv4 header.
+    for protocol in ["0x6", "0x11"] {
+        let to = format!("dnat ip to 192.168.77.2:{}", external.port());
+        let shown = rules.lines().any(|line| line.contains(&to) && line.split(' ').any(|word| word == protocol));
+        assert!(shown, "the router shows no mapping of protocol {protocol}:\n{rules}");
     }
     let guest = home.internet.play("guest", &format!("ws://{external}/v1"));
     assert_eq!(guest.says("GUEST "), "joined");
@@ -96,7 +98,7 @@ fn a_mapping_lets_the_internet_in(method: &str, options: &str) {
     host.go_on();
     host.says("CLOSED ok");
     let rules = home.rules();
-    assert!(!rules.contains("192.168.77.2"), "the mapping is still there:\n{rules}");
+    assert!(!rules.contains("dnat"), "the mapping is still there:\n{rules}");
 }
 
 #[test]
@@ -115,7 +117,9 @@ fn upnp_lets_the_internet_in_and_leaves_nothing_behind() {
 }
 
 fn refusal(home: &Home, method: &str) -> String {
-    home.lan.play("refused", method).says("REFUSED ")
+    let actor = home.lan.play("refused", method);
+    eprintln!("{}", actor.says("ERROR "));
+    actor.says("REFUSED ")
 }
 
 #[test]
@@ -135,9 +139,10 @@ fn a_router_that_refuses_says_so() {
     if !possible() {
         return;
     }
-    let home = Home::new(WAN, Some("enable_natpmp=yes\nenable_upnp=yes"), DENY);
+    // By UPnP alone: miniupnpd 2.3.1 answers PCP only after it has tried all 65,535 external ports.
+    let home = Home::new(WAN, Some("enable_natpmp=no\nenable_upnp=yes"), DENY);
     assert_eq!(refusal(&home, "any"), "NotAuthorized");
-    assert!(!home.rules().contains("192.168.77.2"));
+    assert!(!home.rules().contains("dnat"), "{}", home.rules());
 }
 
 #[test]
@@ -148,7 +153,7 @@ fn a_router_behind_another_router_says_so_and_nothing_stays_mapped() {
     let home = Home::new("10.9.9.9", Some("enable_natpmp=yes\nenable_upnp=yes"), ALLOW);
     let reason = refusal(&home, "any");
     assert!(["BehindAnotherNat", "RouterOffline"].contains(&reason.as_str()), "{reason}");
-    assert!(!home.rules().contains("192.168.77.2"));
+    assert!(!home.rules().contains("dnat"), "{}", home.rules());
 }
 
 #[test]
@@ -198,8 +203,8 @@ async fn parts() {
         }
         "refused" => match open(40_000).await {
             Ok(_) => say("REFUSED not"),
-            Err(PortMappingError::NoRouter) => say("REFUSED NoRouter"),
-            Err(error) => say(&format!("REFUSED {:?}", error.reason().unwrap_or(&Refusal::Network))),
+            Err(PortMappingError::NoRouter) => say("ERROR none\nREFUSED NoRouter"),
+            Err(error) => say(&format!("ERROR {error}\nREFUSED {:?}", error.reason().unwrap_or(&Refusal::Network))),
         },
         other => panic!("no such part: {other}"),
     }

@@ -119,9 +119,13 @@ impl PortMappingError {
     pub fn reason(&self) -> Option<&Refusal> {
         match self {
             Self::Refused { nat_pmp, upnp } => {
-                let says_little =
-                    |r: &Refusal| matches!(r, Refusal::NoAnswer | Refusal::Unsupported | Refusal::BadAnswer);
-                Some(if says_little(upnp) && !says_little(nat_pmp) { nat_pmp } else { upnp })
+                let weight = |refusal: &Refusal| match refusal {
+                    Refusal::BehindAnotherNat | Refusal::RouterOffline => 3,
+                    Refusal::NotAuthorized => 2,
+                    Refusal::NoAnswer | Refusal::Unsupported | Refusal::BadAnswer => 0,
+                    _ => 1,
+                };
+                Some(if weight(nat_pmp) > weight(upnp) { nat_pmp } else { upnp })
             }
             Self::NotRemoved(refusal) => Some(refusal),
             _ => None,
@@ -387,7 +391,7 @@ async fn open_nat(router: &Router, port: NonZeroU16) -> Result<(Held, MappingSta
             Err(MappingFailure::Pcp(pcp::Failure::InvalidResponse(_) | pcp::Failure::UnsupportedVersion(_))) => {
                 return open_nat_pmp(router, port).await;
             }
-            Err(failure) => return Err(nat_refusal(failure)),
+            Err(failure) => return Err(because_of_address_nat(router, nat_refusal(failure)).await),
         };
     let method = match first.mapping_type() {
         PortMappingType::NatPmp => MappingMethod::NatPmp,
@@ -398,8 +402,23 @@ async fn open_nat(router: &Router, port: NonZeroU16) -> Result<(Held, MappingSta
 
 async fn open_nat_pmp(router: &Router, port: NonZeroU16) -> Result<(Held, MappingState), Refusal> {
     let tcp = natpmp::port_mapping(router.gateway.into(), InternetProtocol::Tcp, port, options(port)).await;
-    let tcp = tcp.map_err(|failure| nat_refusal(failure.into()))?;
+    let tcp = match tcp {
+        Ok(tcp) => tcp,
+        Err(failure) => return Err(because_of_address_nat(router, nat_refusal(failure.into())).await),
+    };
     finish_nat(router, MappingMethod::NatPmp, tcp, port).await
+}
+
+/// Routers that have no public address refuse with all kinds of codes; the address says what it is about.
+async fn because_of_address_nat(router: &Router, refusal: Refusal) -> Refusal {
+    if matches!(refusal, Refusal::NoAnswer | Refusal::Network) {
+        return refusal;
+    }
+    match natpmp::external_address(router.gateway.into(), Some(NAT_TIMEOUT)).await {
+        Ok(ip) => check_external(ip.into()).err().unwrap_or(refusal),
+        Err(natpmp::Failure::NetworkFailure) => Refusal::RouterOffline,
+        Err(_) => refusal,
+    }
 }
 
 fn options(external: NonZeroU16) -> PortMappingOptions {
@@ -481,7 +500,13 @@ async fn open_upnp(router: &Router, port: NonZeroU16) -> Result<(Held, MappingSt
         lease = 0;
         added = gateway.add_port(PortMappingProtocol::TCP, port, local, lease, DESCRIPTION).await;
     }
-    added.map_err(upnp_refusal)?;
+    if let Err(error) = added {
+        let refusal = upnp_refusal(error);
+        return Err(match gateway.get_external_ip().await {
+            Ok(ip) => check_external(ip).err().unwrap_or(refusal),
+            Err(_) => refusal,
+        });
+    }
     let udp = gateway.add_port(PortMappingProtocol::UDP, port, local, lease, DESCRIPTION).await.is_ok();
     let state = upnp_state(&gateway, port, udp, lease).await;
     let mut held = Held::Upnp { gateway: Box::new(gateway), local, port, udp, lease };
