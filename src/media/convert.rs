@@ -318,19 +318,20 @@ pub fn recolour(picture: &mut Picture, from: Colours, to: Colours) {
     let half = (128 << 14) + 8192;
 
     let width = picture.width;
-    let rows = picture.y.chunks_exact_mut(width * 2);
     let chroma_rows = picture.u.chunks_exact_mut(width / 2).zip(picture.v.chunks_exact_mut(width / 2));
-    for (rows, (u, v)) in rows.zip(chroma_rows) {
-        let (upper, lower) = rows.split_at_mut(width);
-        let pairs = upper.chunks_exact_mut(2).zip(lower.chunks_exact_mut(2));
-        for ((upper, lower), (u, v)) in pairs.zip(u.iter_mut().zip(v)) {
+    let mut shares = vec![0i32; width / 2];
+    for (rows, (u, v)) in picture.y.chunks_exact_mut(width * 2).zip(chroma_rows) {
+        for (share, (u, v)) in shares.iter_mut().zip(u.iter_mut().zip(v)) {
             let (cb, cr) = (i32::from(*u) - 128, i32::from(*v) - 128);
-            let add = base + y_cb * cb + y_cr * cr;
-            for luma in upper.iter_mut().chain(lower) {
-                *luma = ((i32::from(*luma) * gain + add) >> 14).clamp(0, 255) as u8;
-            }
+            *share = base + y_cb * cb + y_cr * cr;
             *u = ((half + u_cb * cb + u_cr * cr) >> 14).clamp(0, 255) as u8;
             *v = ((half + v_cb * cb + v_cr * cr) >> 14).clamp(0, 255) as u8;
+        }
+        for row in rows.chunks_exact_mut(width) {
+            for (pair, share) in row.chunks_exact_mut(2).zip(&shares) {
+                pair[0] = ((i32::from(pair[0]) * gain + share) >> 14).clamp(0, 255) as u8;
+                pair[1] = ((i32::from(pair[1]) * gain + share) >> 14).clamp(0, 255) as u8;
+            }
         }
     }
 }

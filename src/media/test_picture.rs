@@ -37,7 +37,7 @@ pub struct TestPicture {
     palette: [Rgb; 5],
     /// For each column, the row where the sky ends.
     skyline: Vec<usize>,
-    /// For each column, the row where the near bank begins.
+    /// For each column, the row where the near bank or a pine on it begins.
     bank: Vec<usize>,
     glow: Vec<f32>,
     ripples: Vec<[f32; 5]>,
@@ -84,10 +84,10 @@ impl TestPicture {
             let [a, b] = [bends[layer * 2], bends[layer * 2 + 1]];
             let (low, high) = [(0.10, 0.075), (0.055, 0.05), (0.018, 0.03)][layer];
             let shape = (x * (2.1 + layer as f32) + a).sin() * 0.6 + (x * (5.3 + 2.0 * layer as f32) + b).sin() * 0.4;
-            (h * (WATER - low - high * (0.5 + 0.5 * shape))) as usize
+            h * (WATER - low - high * (0.5 + 0.5 * shape))
         };
-        let ridges: Vec<[usize; 3]> = (0..width).map(|x| [0, 1, 2].map(|layer| hill(x as f32, layer))).collect();
-        let skyline = ridges.iter().map(|ridges| ridges.iter().copied().min().unwrap_or(waterline)).collect();
+        let ridges: Vec<[f32; 3]> = (0..width).map(|x| [0, 1, 2].map(|layer| hill(x as f32, layer))).collect();
+        let skyline = ridges.iter().map(|ridges| ridges.iter().copied().fold(h, f32::min).ceil() as usize).collect();
         let shore = |x: usize| {
             let x = x as f32 / h;
             (h * (BANK + 0.012 * (x * 2.7 + bends[0]).sin() + 0.006 * (x * 9.0 + bends[3]).sin())) as usize
@@ -125,7 +125,7 @@ impl TestPicture {
     }
 
     /// Sky, hills, water and bank, pixel by pixel.
-    fn paint_land(&self, ridges: &[[usize; 3]], waterline: usize, w: f32) -> Picture {
+    fn paint_land(&self, ridges: &[[f32; 3]], waterline: usize, w: f32) -> Picture {
         // An ordered pattern instead of steps in the slow gradients (Bayer, 4×4).
         const DITHER: [f32; 16] = [0., 8., 2., 10., 12., 4., 14., 6., 3., 11., 1., 9., 15., 7., 13., 5.];
         let (width, height) = (self.still.width, self.still.height);
@@ -135,11 +135,13 @@ impl TestPicture {
         let hills = hills.map(|colour| to_yuv(colour, self.colours));
         let ground = to_yuv(mix(mix(zenith, upper, 0.2), [6., 8., 10.], 0.55), self.colours);
         let sky: Vec<Rgb> =
-            (0..waterline.max(1)).map(|y| to_yuv(self.sky(y as f32 / waterline as f32), self.colours)).collect();
+            (0..waterline.max(1)).map(|y| to_yuv(self.sky(y as f32 / (h * (WATER - 0.10))), self.colours)).collect();
         let deep = to_yuv(mix(zenith, [0.; 3], 0.25), self.colours);
         let land = |x: usize, y: usize| {
-            let layer = (0..3).rev().find(|layer| y >= ridges[x][*layer]);
-            layer.map_or(sky[y.min(sky.len() - 1)], |layer| hills[layer])
+            (0..3).fold(sky[y.min(sky.len() - 1)], |behind, layer| {
+                let part = (y as f32 + 1.0 - ridges[x][layer]).clamp(0.0, 1.0);
+                if part > 0.0 { mix(behind, hills[layer], part) } else { behind }
+            })
         };
         let mut picture = self.still.clone();
         let chroma_width = width / 2;
@@ -196,6 +198,12 @@ impl TestPicture {
                 );
             }
         }
+        let (bare, dark_rows) = (&self.still, (h * WATER) as usize..picture.height);
+        for (x, bank) in self.bank.iter_mut().enumerate() {
+            let at = |y: usize| y * bare.width + x;
+            *bank = dark_rows.clone().find(|y| picture.y[at(*y)] != bare.y[at(*y)]).unwrap_or(*bank).min(*bank);
+        }
+        let mut canvas = Canvas { picture: &mut picture, colours: self.colours };
         let (centre, radius) = clock(w, h);
         canvas.disc(centre, radius, mix(self.palette[0], [0.; 3], 0.3), 0.30, |_| true);
         canvas.ring(centre, radius, h * 0.0035, MOONLIGHT, 0.75);
@@ -289,14 +297,14 @@ impl TestPicture {
             let strength =
                 0.50 * (1.0 - 0.65 * depth) * (0.55 + 0.45 * (down * 0.9 + down * down * 0.004 - quick).sin());
             let middle = moon + radius * 0.22 * (down * 0.33 + slow).sin() * (0.3 + depth);
-            canvas.streak(y, middle, half, MOONLIGHT, strength);
+            canvas.streak(y, middle, half, MOONLIGHT, strength, &self.bank);
         }
         for [x, y, length, speed, phase] in &self.ripples {
             let row = top as f32 + y * (bottom - top) as f32;
             let half = (10.0 + 34.0 * length) * h / 720.0 * (0.4 + y);
             let swell = (at(6.0 + 5.0 * f64::from(*phase)) + phase).fract();
             let drift = (x + at(160.0 + 160.0 * f64::from(*speed))).fract() * (w + 2.0 * half) - half;
-            canvas.streak(row as usize, drift, half, self.palette[3], 0.22 * (swell * PI).sin());
+            canvas.streak(row as usize, drift, half, self.palette[3], 0.22 * (swell * PI).sin(), &self.bank);
         }
     }
 
@@ -448,13 +456,14 @@ impl Canvas<'_> {
         });
     }
 
-    /// A horizontal line one pixel high that fades to both ends.
-    fn streak(&mut self, y: usize, middle: f32, half: f32, colour: Rgb, strength: f32) {
+    /// A horizontal line one pixel high that fades to both ends and is hidden from row `ends[x]` down.
+    fn streak(&mut self, y: usize, middle: f32, half: f32, colour: Rgb, strength: f32, ends: &[usize]) {
         if strength > 0.01 && half > 0.5 {
             let row = y as f32;
             self.fill((middle - half, row), (middle + half, row + 1.0), colour, |(x, _)| {
                 let off = ((x - middle) / half).abs();
-                (1.0 - off * off).max(0.0) * strength
+                let hidden = ends.get(x as usize).is_none_or(|end| y >= *end);
+                if hidden { 0.0 } else { (1.0 - off * off).max(0.0) * strength }
             });
         }
     }
