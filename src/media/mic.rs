@@ -20,7 +20,7 @@ use super::device::MicChoice;
 use super::frame::{BLOCK, SAMPLE_RATE};
 use super::resample::Resampler;
 use super::sound_host::{
-    CLOSING, Direction, Kept, OPENING, Pacer, Pulse, SoundError, SoundState, StateCallback, Watchdog, configure, find,
+    CLOSING, Direction, Found, Kept, OPENING, Pacer, Pulse, SoundError, SoundState, StateCallback, Watchdog, find,
     opening,
 };
 use super::test_voice::TestVoice;
@@ -137,7 +137,7 @@ impl Worker {
     fn run_device(mut self, wanted: Option<String>) -> Result<(), SoundError> {
         let pulse = Arc::new(Pulse::new(std::thread::current()));
         let shared = pulse.clone();
-        let (kept, (mut ring, rate, name)) = Kept::open(move || open(wanted.as_deref(), shared))?;
+        let (kept, (mut ring, rate, name)) = Kept::open(pulse.clone(), move || open(wanted.as_deref(), shared))?;
         let mut resampler = Resampler::new(rate, SAMPLE_RATE).map_err(|_| SoundError::Format)?;
         let mut watchdog = Watchdog::new(Instant::now());
         let mut waiting: Vec<f32> = Vec::with_capacity(8 * BLOCK);
@@ -170,18 +170,19 @@ impl Worker {
 
 type Opened = (Consumer<f32>, u32, String);
 
-fn open(wanted: Option<&str>, pulse: Arc<Pulse>) -> Result<(cpal::Stream, Opened), SoundError> {
-    let (device, name, native) = find(Direction::Capture, wanted)?;
-    let (config, format) = configure(&device, Direction::Capture, native)?;
-    let (stream, ring) = match build_any(&device, config, format, &pulse) {
+fn open(wanted: Option<&str>, pulse: Arc<Pulse>) -> Result<(cpal::Stream, Found, Opened), SoundError> {
+    let found = find(Direction::Capture, wanted)?;
+    let (config, format) = found.configure()?;
+    let (stream, ring) = match build_any(&found.device, config, format, &pulse) {
         Err(SoundError::Format) if config.buffer_size != cpal::BufferSize::Default => {
             let config = cpal::StreamConfig { buffer_size: cpal::BufferSize::Default, ..config };
-            build_any(&device, config, format, &pulse)?
+            build_any(&found.device, config, format, &pulse)?
         }
         built => built?,
     };
-    stream.play().map_err(|error| opening(&error, &name))?;
-    Ok((stream, (ring, config.sample_rate, name)))
+    stream.play().map_err(|error| opening(&error, &found.name))?;
+    let name = found.name.clone();
+    Ok((stream, found, (ring, config.sample_rate, name)))
 }
 
 fn build_any(

@@ -6,6 +6,8 @@
 
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
+#[cfg(target_os = "linux")]
+use std::sync::{Mutex, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
@@ -23,6 +25,8 @@ pub const FIRST_SOUND: Duration = Duration::from_secs(5);
 pub(crate) const OPENING: Duration = Duration::from_secs(6);
 /// What closing may take before it is left to itself.
 pub(crate) const CLOSING: Duration = Duration::from_secs(1);
+/// How often a device is looked for while it is open.
+const PRESENCE: Duration = Duration::from_secs(1);
 /// What a listing may take.
 const LISTING: Duration = Duration::from_secs(2);
 /// What a Pulse server may take to accept a connection before it counts as absent.
@@ -111,11 +115,34 @@ fn list(direction: Direction) -> Vec<DeviceInfo> {
     listing.unwrap_or_default()
 }
 
+/// Threads that are inside the sound system just now and may hang there.
+static INSIDE: AtomicUsize = AtomicUsize::new(0);
+/// How many of them there may be: a server that hangs for an hour must not collect a thread for every look at it.
+const MAX_INSIDE: usize = 12;
+
+/// A place among the [`MAX_INSIDE`].
+struct Place;
+
+impl Place {
+    fn take() -> Option<Self> {
+        let took = INSIDE.fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| (n < MAX_INSIDE).then_some(n + 1));
+        took.ok().map(|_| Self)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        INSIDE.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 /// Runs `work` on a thread of its own and waits for it no longer than `bound`.
 fn bounded<T: Send + 'static>(name: &str, bound: Duration, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let place = Place::take()?;
     let (done, result) = mpsc::sync_channel(1);
     let thread = std::thread::Builder::new().name(name.into()).spawn(move || {
         let _ = done.send(work());
+        drop(place);
     });
     thread.ok()?;
     result.recv_timeout(bound).ok()
@@ -134,19 +161,35 @@ fn is_hidden(id: &str) -> bool {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn host() -> Option<cpal::Host> {
-    Some(cpal::default_host())
+fn host() -> Option<Arc<cpal::Host>> {
+    Some(Arc::new(cpal::default_host()))
 }
 
+/// The connection to the Pulse server, shared by all: the client library never ends the thread behind one.
 #[cfg(target_os = "linux")]
-pub(crate) fn host() -> Option<cpal::Host> {
-    if pulse_listens() {
-        if let Ok(host) = cpal::host_from_id(cpal::HostId::PulseAudio) {
-            return Some(host);
+static PULSE: Mutex<Option<Arc<cpal::Host>>> = Mutex::new(None);
+
+#[cfg(target_os = "linux")]
+fn host() -> Option<Arc<cpal::Host>> {
+    let known = PULSE.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    // Asked without the lock: a server that hangs keeps only this thread.
+    if let Some(host) = known.filter(|host| host.devices().is_ok()) {
+        return Some(host);
+    }
+    let pulse = pulse_listens();
+    if pulse {
+        match cpal::host_from_id(cpal::HostId::PulseAudio) {
+            Ok(host) => {
+                let host = Arc::new(host);
+                *PULSE.lock().unwrap_or_else(PoisonError::into_inner) = Some(host.clone());
+                return Some(host);
+            }
+            // The client library looks for the cookie under $HOME/.config alone; ALSA's plugin may still get in.
+            Err(error) => tracing::debug!(kind = ?error.kind(), "pulse server listens but does not let us in"),
         }
     }
     // The ALSA library writes to standard error when there is nothing to open, so it is not asked then.
-    if alsa_has_something() { cpal::host_from_id(cpal::HostId::Alsa).ok() } else { None }
+    if pulse || alsa_has_something() { cpal::host_from_id(cpal::HostId::Alsa).ok().map(Arc::new) } else { None }
 }
 
 /// True if something accepts connections where the Pulse server's socket should be.
@@ -220,7 +263,13 @@ impl Pulse {
         self.worker.unpark();
     }
 
-    pub(crate) fn failure(&self) -> Option<SoundError> {
+    /// For the keeper: the device is gone.
+    fn lose(&self) {
+        self.failure.store(1, Ordering::Release);
+        self.worker.unpark();
+    }
+
+    fn failure(&self) -> Option<SoundError> {
         match self.failure.load(Ordering::Acquire) {
             0 => None,
             2 => Some(SoundError::Permission),
@@ -263,18 +312,26 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
-    /// Runs `open` on a new thread, and keeps what it opened there until dropped.
+    /// Runs `open` on a new thread, and keeps what it opened there until dropped. Every second it looks whether the
+    /// device is still there, and tells `pulse` if it is not.
     pub(crate) fn open<T: Send + 'static>(
-        open: impl FnOnce() -> Result<(cpal::Stream, T), SoundError> + Send + 'static,
+        pulse: Arc<Pulse>,
+        open: impl FnOnce() -> Result<(cpal::Stream, Found, T), SoundError> + Send + 'static,
     ) -> Result<(Self, T), SoundError> {
+        let place = Place::take().ok_or(SoundError::Lost)?;
         let (opened, result) = mpsc::sync_channel(1);
         let (close, closing) = mpsc::channel::<()>();
         let (done, closed) = mpsc::channel::<()>();
         let keeper = move || {
             match open() {
-                Ok((stream, extra)) => {
+                Ok((stream, found, extra)) => {
+                    drop(place);
                     if opened.send(Ok(extra)).is_ok() {
-                        let _ = closing.recv();
+                        while closing.recv_timeout(PRESENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
+                            if !found.is_present() {
+                                pulse.lose();
+                            }
+                        }
                     }
                     drop(stream);
                 }
@@ -299,8 +356,35 @@ impl Drop for Kept {
     }
 }
 
+/// A device that was found.
+pub(crate) struct Found {
+    host: Arc<cpal::Host>,
+    pub(crate) device: cpal::Device,
+    /// What a person reads.
+    pub(crate) name: String,
+    direction: Direction,
+    /// True if a sound server stands before the device and converts what is asked for.
+    native: bool,
+}
+
+impl Found {
+    /// False once a sound server has lost the device.
+    ///
+    /// A server moves the streams of a device that is unplugged to another one, and for a microphone that may be the
+    /// monitor of a speaker: everybody would hear themselves. Without a server the stream itself tells of its end.
+    fn is_present(&self) -> bool {
+        !self.native || self.host.devices().is_ok_and(|mut devices| devices.any(|device| device == self.device))
+    }
+
+    /// Chooses the form of sound to ask the device for: 48 kHz mono floats from a server that converts, else the
+    /// device's own form, at 48 kHz if it can.
+    pub(crate) fn configure(&self) -> Result<(cpal::StreamConfig, cpal::SampleFormat), SoundError> {
+        configure(&self.device, self.direction, self.native)
+    }
+}
+
 /// Finds the device that `wanted` names by id or name, or the default one for none.
-pub(crate) fn find(direction: Direction, wanted: Option<&str>) -> Result<(cpal::Device, String, bool), SoundError> {
+pub(crate) fn find(direction: Direction, wanted: Option<&str>) -> Result<Found, SoundError> {
     let host = host().ok_or(SoundError::NoDevice)?;
     let native = is_native(&host);
     let devices = || match direction {
@@ -327,7 +411,7 @@ pub(crate) fn find(direction: Direction, wanted: Option<&str>) -> Result<(cpal::
         }
     };
     let name = info(&device).map_or_else(String::new, |info| info.name);
-    Ok((device, name, native))
+    Ok(Found { host, device, name, direction, native })
 }
 
 #[cfg(target_os = "linux")]
@@ -340,9 +424,7 @@ fn is_native(_: &cpal::Host) -> bool {
     false
 }
 
-/// Chooses the form of sound to ask a device for: 48 kHz mono floats from a server that converts (`native`), else
-/// the device's own form, at 48 kHz if it can.
-pub(crate) fn configure(
+fn configure(
     device: &cpal::Device,
     direction: Direction,
     native: bool,

@@ -19,7 +19,7 @@ use super::device::SpeakerChoice;
 use super::frame::{BLOCK, SAMPLE_RATE};
 use super::resample::Resampler;
 use super::sound_host::{
-    CLOSING, Direction, Kept, OPENING, Pacer, Pulse, SoundError, SoundState, StateCallback, Watchdog, configure, find,
+    CLOSING, Direction, Found, Kept, OPENING, Pacer, Pulse, SoundError, SoundState, StateCallback, Watchdog, find,
     opening,
 };
 
@@ -124,7 +124,7 @@ impl Worker {
     fn run_device(mut self, wanted: Option<String>) -> Result<(), SoundError> {
         let pulse = Arc::new(Pulse::new(std::thread::current()));
         let shared = pulse.clone();
-        let (kept, (mut ring, rate, name)) = Kept::open(move || open(wanted.as_deref(), shared))?;
+        let (kept, (mut ring, rate, name)) = Kept::open(pulse.clone(), move || open(wanted.as_deref(), shared))?;
         let mut resampler = Resampler::new(SAMPLE_RATE, rate).map_err(|_| SoundError::Format)?;
         let mut watchdog = Watchdog::new(Instant::now());
         let mut mark = Mark::new((rate / 50) as usize, Instant::now());
@@ -183,18 +183,19 @@ impl Mark {
 
 type Opened = (Producer<f32>, u32, String);
 
-fn open(wanted: Option<&str>, pulse: Arc<Pulse>) -> Result<(cpal::Stream, Opened), SoundError> {
-    let (device, name, native) = find(Direction::Playback, wanted)?;
-    let (config, format) = configure(&device, Direction::Playback, native)?;
-    let (stream, ring) = match build_any(&device, config, format, &pulse) {
+fn open(wanted: Option<&str>, pulse: Arc<Pulse>) -> Result<(cpal::Stream, Found, Opened), SoundError> {
+    let found = find(Direction::Playback, wanted)?;
+    let (config, format) = found.configure()?;
+    let (stream, ring) = match build_any(&found.device, config, format, &pulse) {
         Err(SoundError::Format) if config.buffer_size != cpal::BufferSize::Default => {
             let config = cpal::StreamConfig { buffer_size: cpal::BufferSize::Default, ..config };
-            build_any(&device, config, format, &pulse)?
+            build_any(&found.device, config, format, &pulse)?
         }
         built => built?,
     };
-    stream.play().map_err(|error| opening(&error, &name))?;
-    Ok((stream, (ring, config.sample_rate, name)))
+    stream.play().map_err(|error| opening(&error, &found.name))?;
+    let name = found.name.clone();
+    Ok((stream, found, (ring, config.sample_rate, name)))
 }
 
 fn build_any(
