@@ -22,8 +22,13 @@ pub const MAX_BYTES_IN_FLIGHT: usize = 8 << 20;
 /// Age at which an unfinished frame is given up, whatever follows it.
 pub const MAX_AGE: Duration = Duration::from_secs(1);
 /// How long a complete frame waits for those before it until a round-trip time is known.
-pub const DEFAULT_WAIT: Duration = Duration::from_millis(120);
-const MAX_WAIT: Duration = Duration::from_millis(400);
+pub const DEFAULT_WAIT: Duration = Duration::from_millis(200);
+const MIN_WAIT: Duration = Duration::from_millis(150);
+const MAX_WAIT: Duration = Duration::from_millis(500);
+/// A timeout that comes this much too late means that this program slept, and what was waited for may be in a socket.
+const OVERSLEPT: Duration = Duration::from_millis(25);
+/// Time to read the sockets after having overslept.
+const GRACE: Duration = Duration::from_millis(15);
 
 /// A frame in its order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +87,7 @@ pub struct Reassembler {
     gap_from: Option<u64>,
     bytes: usize,
     wait: Duration,
+    grace: Option<Instant>,
     ready: VecDeque<Frame>,
     counters: ReassemblyCounters,
 }
@@ -101,14 +107,16 @@ impl Reassembler {
             gap_from: None,
             bytes: 0,
             wait: DEFAULT_WAIT,
+            grace: None,
             ready: VecDeque::new(),
             counters: ReassemblyCounters::default(),
         }
     }
 
-    /// Fits the wait to the path: time for two rounds of "that one is missing" and a little for the queue.
+    /// Fits the wait to the path: time for three rounds of "that one is missing" (a round is a little more than a round
+    /// trip) and a little for the queue. Giving up costs more: a key frame has to be asked for, made and sent.
     pub fn set_rtt(&mut self, rtt: Duration) {
-        self.wait = (rtt * 2 + Duration::from_millis(60)).clamp(DEFAULT_WAIT, MAX_WAIT);
+        self.wait = (rtt * 4 + Duration::from_millis(60)).clamp(MIN_WAIT, MAX_WAIT);
     }
 
     /// Totals since the start.
@@ -130,7 +138,7 @@ impl Reassembler {
         if result.is_err() {
             self.counters.refused += 1;
         }
-        self.advance(now);
+        self.advance(None);
         result
     }
 
@@ -141,14 +149,24 @@ impl Reassembler {
 
     /// Gives up what has waited long enough.
     pub fn handle_timeout(&mut self, now: Instant) {
-        self.advance(now);
+        let Some(due) = self.poll_timeout() else { return };
+        if now < due {
+            return;
+        }
+        if self.grace.is_none() && now.saturating_duration_since(due) > OVERSLEPT {
+            self.grace = Some(now + GRACE);
+            return;
+        }
+        self.grace = None;
+        self.advance(Some(now));
     }
 
     /// When [`Self::handle_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let oldest = self.frames.values().map(|p| p.first).min()? + MAX_AGE;
         let waiting = self.frames.values().filter_map(|p| p.complete).min().map(|at| at + self.wait);
-        Some(waiting.map_or(oldest, |at| at.min(oldest)))
+        let due = waiting.map_or(oldest, |at| at.min(oldest));
+        Some(self.grace.map_or(due, |grace| grace.max(due)))
     }
 
     fn insert(&mut self, now: Instant, payload: &Bytes, rtp_ts: u32) -> Result<(), FragmentError> {
@@ -197,8 +215,8 @@ impl Reassembler {
         Ok(())
     }
 
-    /// Delivers what may be delivered and gives up what must be given up.
-    fn advance(&mut self, now: Instant) {
+    /// Delivers what may be delivered and gives up what must be given up; what is too old only if `now` is given.
+    fn advance(&mut self, now: Option<Instant>) {
         while let Some((&number, partial)) = self.frames.first_key_value() {
             let over = self.frames.len() > MAX_IN_FLIGHT || self.bytes > MAX_BYTES_IN_FLIGHT;
             let complete = partial.complete.is_some();
@@ -208,17 +226,15 @@ impl Reassembler {
             }
             // A complete key frame, or one that has waited its time, ends the wait of all before it.
             let key = self.frames.iter().find(|(_, p)| p.key && p.complete.is_some()).map(|(&n, _)| n);
-            let waited = self
-                .frames
-                .iter()
-                .find(|(_, p)| p.complete.is_some_and(|at| now.saturating_duration_since(at) >= self.wait))
-                .map(|(&n, _)| n);
+            let older = |at: Instant, age| now.is_some_and(|now| now.saturating_duration_since(at) >= age);
+            let waited =
+                self.frames.iter().find(|(_, p)| p.complete.is_some_and(|at| older(at, self.wait))).map(|(&n, _)| n);
             if let Some(target) = key.max(waited.filter(|_| key.is_none())) {
                 self.give_up_before(target);
                 self.deliver(target);
                 continue;
             }
-            let stale = !complete && now.saturating_duration_since(partial.first) >= MAX_AGE;
+            let stale = !complete && older(partial.first, MAX_AGE);
             if over || stale {
                 self.give_up_before(number + 1);
                 continue;
@@ -335,6 +351,21 @@ mod tests {
     }
 
     #[test]
+    fn after_oversleeping_the_sockets_are_read_before_anything_is_given_up() {
+        let (mut r, start) = (Reassembler::new(), Instant::now());
+        r.push(start, &cut(b"one", false, 1)[0], 1).unwrap();
+        let late = start + DEFAULT_WAIT + 300 * MS;
+        r.handle_timeout(late);
+        assert_eq!((drain(&mut r).len(), r.poll_timeout()), (0, Some(late + GRACE)));
+        r.push(late, &cut(b"zero", false, 0)[0], 0).unwrap();
+        assert!(drain(&mut r).iter().all(|f| f.gap.is_none()));
+        r.push(late, &cut(b"four", false, 4)[0], 4).unwrap();
+        assert_eq!(r.poll_timeout(), Some(late + DEFAULT_WAIT), "the grace was for once");
+        r.handle_timeout(late + DEFAULT_WAIT);
+        assert_eq!(drain(&mut r)[0].gap, Some(Gap { from: 2, to: 3 }));
+    }
+
+    #[test]
     fn a_complete_key_frame_waits_for_nobody() {
         let (mut r, now) = (Reassembler::new(), Instant::now());
         r.push(now, &cut(&[1; 3000], false, 0)[0], 0).unwrap();
@@ -447,6 +478,7 @@ mod tests {
                 drain(&mut r);
             }
             r.handle_timeout(now + MAX_AGE);
+            r.handle_timeout(now + MAX_AGE + GRACE);
             prop_assert_eq!(r.frames.len(), 0);
             prop_assert_eq!(r.bytes_in_flight(), 0);
             prop_assert_eq!(r.poll_timeout(), None);
