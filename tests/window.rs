@@ -231,7 +231,7 @@ fn alone_the_host_copies_the_link_by_button_or_key_and_sees_what_can_reach_it() 
     assert_eq!(script.copied().as_deref(), Some(GOOD_LINK));
     script.window.run();
     assert!(script.says(strings::LINK_COPIED));
-    script.window.key_press_modifiers(Modifiers::COMMAND, Key::L);
+    script.window.key_down_modifiers(Modifiers::COMMAND, Key::L);
     script.window.step();
     assert_eq!(script.copied().as_deref(), Some(GOOD_LINK));
 }
@@ -413,7 +413,7 @@ fn settings_apply_at_once() {
 fn a_relay_of_ones_own_is_kept_when_its_field_is_left() {
     let mut script = Script::new(Stage::Home);
     script.press(strings::SETTINGS);
-    script.window.get_by_label(strings::OWN_RELAY).scroll_to_me();
+    script.window.get_by_role_and_label(Role::TextInput, strings::OWN_RELAY).scroll_to_me();
     script.window.run();
     script.type_into(strings::OWN_RELAY, "relay.example:7770 ");
     assert!(script.commands().is_empty());

@@ -317,6 +317,7 @@ fn restyle(style: &mut egui::Style, t: &Tokens) {
     visuals.text_cursor = TextCursorStyle { stroke: Stroke::new(2.0, t.accent_text), ..visuals.text_cursor };
     visuals.button_frame = true;
     visuals.slider_trailing_fill = true;
+    visuals.handle_shape = egui::style::HandleShape::Circle;
     visuals.image_loading_spinners = false;
     let widget = |fill: Color32, border: Stroke, text: Color32| WidgetVisuals {
         bg_fill: fill,

@@ -14,11 +14,11 @@ use conclave::engine::view::{
 use conclave::engine::{Command, Event, Handle, View};
 use conclave::media::device::{DeviceInfo, DeviceList};
 use conclave::media::frame::{Latest, Picture};
-use conclave::settings::Settings;
+use conclave::settings::{Appearance, Settings};
 use conclave::ui::{App, WindowOptions};
 use egui::accesskit::Role;
 use egui_kittest::Harness;
-use egui_kittest::kittest::{NodeT, Queryable};
+use egui_kittest::kittest::Queryable;
 use tokio::sync::{mpsc, watch};
 
 /// A link that the scripted check takes for good.
@@ -51,7 +51,12 @@ impl Script {
     }
 
     pub(crate) fn build(stage: Stage, link: Option<String>, look: Look) -> Self {
-        let (view, seen) = watch::channel(Arc::new(view(stage)));
+        let mut first = view(stage);
+        Arc::make_mut(&mut first.settings).appearance = match look.theme {
+            egui::Theme::Dark => Appearance::Dark,
+            egui::Theme::Light => Appearance::Light,
+        };
+        let (view, seen) = watch::channel(Arc::new(first));
         let (events, happened) = mpsc::unbounded_channel();
         let (sent, commands) = mpsc::unbounded_channel();
         let check: Rc<RefCell<Option<LinkCheck>>> = Rc::default();

@@ -86,8 +86,6 @@ fn contents(ui: &mut Ui, cx: &mut Cx<'_>, peer: &Peer, compared: Compared) {
     ui.spacing_mut().item_spacing.y = space::S;
     who(ui, cx, peer);
     if peer.verification == Verification::Mismatch {
-        heading(ui, strings::MISMATCH_TITLE);
-        icon_line(ui, Icon::ShieldAlert, strings::MISMATCH_EXPLAINED, t.danger_text);
         note(ui, strings::MISMATCH_ADVICE);
         ui.add_space(space::XS);
         number(ui, cx, peer, false);
@@ -145,8 +143,12 @@ fn who(ui: &mut Ui, cx: &mut Cx<'_>, peer: &Peer) {
         ui.vertical(|ui| {
             ui.spacing_mut().item_spacing.y = space::XS;
             match &peer.verification {
-                Verification::No | Verification::Mismatch => {
+                Verification::No => {
                     note(ui, strings::COMPARE_EXPLAINED);
+                }
+                Verification::Mismatch => {
+                    heading(ui, strings::MISMATCH_TITLE);
+                    icon_line(ui, Icon::ShieldAlert, strings::MISMATCH_EXPLAINED, t.danger_text);
                 }
                 Verification::Yes { since } => {
                     icon_line(ui, Icon::ShieldCheck, strings::verified_on(&when::date(*since)), t.verified);
@@ -197,7 +199,7 @@ fn footer(ui: &mut Ui, cx: &mut Cx<'_>, peer: &Peer, compared: Compared) -> bool
         let half = (ui.available_width() - space::S) / 2.0;
         match &peer.verification {
             Verification::No | Verification::Changed => {
-                let no = Button::new(Kind::Danger, strings::THEY_DIFFER).icon(Icon::ShieldAlert).width(half);
+                let no = Button::new(Kind::Refuse, strings::THEY_DIFFER).icon(Icon::ShieldAlert).width(half);
                 if no.show(ui).clicked() {
                     cx.send(judge(Verdict::Mismatch));
                 }
@@ -214,7 +216,7 @@ fn footer(ui: &mut Ui, cx: &mut Cx<'_>, peer: &Peer, compared: Compared) -> bool
                 if withdraw.show(ui).clicked() {
                     cx.send(judge(Verdict::Withdrawn));
                 }
-                if Button::new(Kind::Danger, strings::THEY_DIFFER).width(half).show(ui).clicked() {
+                if Button::new(Kind::Refuse, strings::THEY_DIFFER).width(half).show(ui).clicked() {
                     cx.send(judge(Verdict::Mismatch));
                 }
             }

@@ -8,7 +8,7 @@ use crate::ui::app::Cx;
 use crate::ui::icons::Icon;
 use crate::ui::strings;
 use crate::ui::theme::{control, space, tokens};
-use crate::ui::widgets::{Button, Kind, centred, icon_line, note, spinner, title};
+use crate::ui::widgets::{Button, Kind, centred, centred_line, note, spinner, title};
 
 pub(crate) fn show(ui: &mut Ui, cx: &mut Cx<'_>, connecting: &Connecting) -> f32 {
     centred(ui, "connecting", control::COLUMN, |ui| {
@@ -25,7 +25,7 @@ pub(crate) fn show(ui: &mut Ui, cx: &mut Cx<'_>, connecting: &Connecting) -> f32
         });
         ui.add_space(space::XL);
         let t = tokens(ui.ctx());
-        icon_line(ui, Icon::Lock, strings::CONNECTING_PROMISE, t.muted);
+        centred_line(ui, Icon::Lock, strings::CONNECTING_PROMISE, t.muted);
     });
     space::XL
 }

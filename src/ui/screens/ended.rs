@@ -63,6 +63,7 @@ pub(crate) fn show(ui: &mut Ui, cx: &mut Cx<'_>, ended: &Ended) -> f32 {
                     cx.send(Command::GoHome);
                 }
             } else {
+                let width = ui.available_width();
                 let pressed = Button::new(Kind::Primary, strings::HOME).large().width(width).show(ui).clicked();
                 if pressed || cx.shortcut == Some(Shortcut::Enter) {
                     cx.send(Command::GoHome);

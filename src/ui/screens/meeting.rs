@@ -39,7 +39,10 @@ pub(crate) fn show(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting) -> f32 {
     stage::show(ui, cx, meeting, area);
     overlay::toolbar(ui, cx, meeting, area, shown);
     let pill = overlay::state_pill(ui, cx, meeting, area);
-    overlay::banners(ui, cx, meeting, area, pill);
+    let below = overlay::banners(ui, cx, meeting, area, pill);
+    if meeting.peers.is_empty() {
+        stage::alone(ui, cx, meeting, area, below);
+    }
     if let Some((which, place)) = panel {
         match which {
             Panel::People => panels::people::show(ui, cx, meeting, place),

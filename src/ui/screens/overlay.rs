@@ -1,7 +1,7 @@
 //! What lies over the pictures: the state of the encryption, banners, the toolbar.
 
 use egui::accesskit::Role;
-use egui::{CornerRadius, Rect, Sense, Ui, UiBuilder, WidgetInfo, pos2, vec2};
+use egui::{CornerRadius, Rect, Sense, Ui, WidgetInfo, pos2, vec2};
 
 use super::prejoin::{camera_tool, mic_tool};
 use super::stage::TOOLBAR;
@@ -11,8 +11,8 @@ use crate::ui::app::{Cx, Panel, Sheet};
 use crate::ui::icons::{self, Icon};
 use crate::ui::theme::{Weight, control, font, radius, size, space, tokens};
 use crate::ui::widgets::{
-    Banner, BannerTone, Button, Kind, banner_frame, focus_ring, icon_line, lifted, note, overlay_chip, strong, text,
-    tool_button,
+    Banner, BannerTone, Button, Kind, banner_frame, focus_ring, icon_line, lifted, note, over, overlay_chip, strong,
+    text, tool_button,
 };
 use crate::ui::{strings, when};
 
@@ -61,8 +61,8 @@ fn toggle(cx: &mut Cx<'_>, panel: Panel) {
     cx.local.panel = if cx.local.panel == Some(panel) { None } else { Some(panel) };
 }
 
-/// The one place for banners: who is at the door, and what gets in the way.
-pub(super) fn banners(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting, area: Rect, pill: f32) {
+/// The one place for banners: who is at the door, and what gets in the way. Returns where the room below them begins.
+pub(super) fn banners(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting, area: Rect, pill: f32) -> f32 {
     let (left, right) = (area.left() + space::L, area.right() - space::L);
     let beside_pill = area.center().x - 280.0 > pill + space::M && area.center().x + 280.0 < area.right() - 160.0;
     let mut top = area.top() + space::L + if beside_pill { 0.0 } else { control::TARGET + space::S };
@@ -82,6 +82,7 @@ pub(super) fn banners(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting, area: Rec
         }
         top = notice_banner(notice, cx.view.own.mic_on).show(ui, left, right, top) + space::S;
     }
+    top.max(area.top() + space::L + control::TARGET + space::S)
 }
 
 fn notice_banner(notice: &Notice, mic_on: bool) -> Banner {
@@ -165,7 +166,7 @@ pub(super) fn toolbar(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting, area: Rec
         overlay_chip(ui, at, Icon::MicOff, t.danger_on_scrim, strings::MUTED);
     }
     // Hidden it is only unseen: a screen reader and the keyboard still find it, and focus brings it back.
-    ui.scope_builder(UiBuilder::new().max_rect(bar.shrink(space::S)), |ui| {
+    over(ui, bar.shrink(space::S), |ui| {
         ui.multiply_opacity(shown);
         lifted(ui, bar, radius::SHEET + 4);
         ui.interact(bar, ui.scope_id().with("toolbar ground"), Sense::click());

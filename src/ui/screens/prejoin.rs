@@ -14,7 +14,7 @@ use crate::ui::strings;
 use crate::ui::textures::Source;
 use crate::ui::theme::{Weight, radius, size, space, tokens};
 use crate::ui::widgets::{
-    Button, Field, Kind, Tile, caption, card, centred, field, icon_button, icon_line, level_meter, text, tile,
+    Button, Field, Kind, Tile, caption, card, centred, field, icon_button, icon_line, level_meter, over, text, tile,
     tool_button,
 };
 
@@ -58,7 +58,7 @@ fn preview(ui: &mut Ui, cx: &mut Cx<'_>, prejoin: &PreJoin) {
     let (rect, _) = ui.allocate_exact_size(vec2(width, (width / ASPECT).floor()), egui::Sense::hover());
     own_preview(ui, cx, rect, radius::TILE);
     let tools = Rect::from_center_size(pos2(rect.center().x, rect.bottom() - 24.0 - space::M), vec2(104.0, 48.0));
-    ui.scope_builder(UiBuilder::new().max_rect(tools), |ui| {
+    over(ui, tools, |ui| {
         ui.horizontal(|ui| {
             mic_tool(ui, cx);
             camera_tool(ui, cx);
@@ -124,6 +124,11 @@ fn controls(ui: &mut Ui, cx: &mut Cx<'_>, prejoin: &PreJoin) {
 
 /// Own picture, mirrored, with what keeps it from being shown.
 pub(super) fn own_preview(ui: &mut Ui, cx: &mut Cx<'_>, rect: Rect, corner: u8) {
+    own_tile(ui, cx, rect, corner, "");
+}
+
+/// The same with `chip` in its corner.
+pub(super) fn own_tile(ui: &mut Ui, cx: &mut Cx<'_>, rect: Rect, corner: u8, chip: &str) {
     let own = &cx.view.own;
     let picture = if own.camera_on { cx.textures.newest(ui.ctx(), Source::Own, &own.picture) } else { None };
     let message = match (&own.camera, own.camera_on) {
@@ -137,8 +142,8 @@ pub(super) fn own_preview(ui: &mut Ui, cx: &mut Cx<'_>, rect: Rect, corner: u8) 
     let shown = Tile {
         name: strings::YOUR_PICTURE,
         initials: name,
-        chip: "",
-        chip_room: 0.0,
+        chip,
+        chip_room: rect.width(),
         picture,
         mirrored: true,
         mic_on: own.mic_on,

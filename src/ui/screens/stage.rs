@@ -1,14 +1,14 @@
 //! The pictures of a meeting, or what to do while there are none.
 
-use egui::{Align, Layout, Rect, ScrollArea, Ui, UiBuilder, pos2, vec2};
+use egui::{Rect, ScrollArea, Ui, pos2, vec2};
 
-use super::prejoin::own_preview;
+use super::prejoin::{own_preview, own_tile};
 use crate::engine::view::{Meeting, Peer, PeerLink, PortMapping, Verification};
 use crate::ui::app::{Cx, Sheet};
 use crate::ui::icons::Icon;
 use crate::ui::textures::Source;
 use crate::ui::theme::{Weight, control, radius, size, space, tokens};
-use crate::ui::widgets::{Button, Kind, Tile, card, hairline, icon_line, note, text, tile};
+use crate::ui::widgets::{Button, Kind, Tile, card, hairline, icon_line, note, over, text, tile};
 use crate::ui::{layout, strings};
 
 /// Height that the toolbar takes at the lower edge, with its distance from it.
@@ -16,10 +16,7 @@ pub(super) const TOOLBAR: f32 = control::TOOL + 2.0 * space::S + space::L;
 
 pub(super) fn show(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting, area: Rect) {
     match meeting.peers.as_slice() {
-        [] => {
-            own_view(ui, cx, area);
-            alone(ui, cx, meeting, area);
-        }
+        [] => own_view(ui, cx, area),
         [peer] => {
             peer_tile(ui, cx, peer, area, 0);
             own_view(ui, cx, area);
@@ -31,7 +28,7 @@ pub(super) fn show(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting, area: Rect) 
                 peer_tile(ui, cx, peer, *place, radius::TILE);
             }
             if let Some(place) = places.last() {
-                own_preview(ui, cx, *place, radius::TILE);
+                own_tile(ui, cx, *place, radius::TILE, strings::YOU);
             }
         }
     }
@@ -78,7 +75,7 @@ fn peer_tile(ui: &mut Ui, cx: &mut Cx<'_>, peer: &Peer, place: Rect, corner: u8)
     }
     let button =
         Rect::from_min_size(place.right_top() + vec2(-116.0 - space::M, space::M), vec2(116.0, control::TARGET));
-    ui.scope_builder(UiBuilder::new().max_rect(button), |ui| {
+    over(ui, button, |ui| {
         let words = strings::verify_button(&peer.name);
         let button =
             Button::new(Kind::Secondary, strings::VERIFY).icon(Icon::Shield).name(&words).compact().width(116.0);
@@ -90,11 +87,10 @@ fn peer_tile(ui: &mut Ui, cx: &mut Cx<'_>, peer: &Peer, place: Rect, corner: u8)
 }
 
 /// Nobody else is here: the link first, then what is known about reaching this device.
-fn alone(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting, area: Rect) {
+pub(super) fn alone(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting, area: Rect, top: f32) {
     let t = tokens(ui.ctx());
-    let top = 64.0;
     let room = Rect::from_min_max(
-        pos2(area.left() + space::L, area.top() + top),
+        pos2(area.left() + space::L, top),
         pos2(area.right() - space::L, area.bottom() - TOOLBAR - space::S),
     );
     let width = control::COLUMN.min(room.width());
@@ -104,7 +100,7 @@ fn alone(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting, area: Rect) {
     let own = layout::self_view(area, TOOLBAR - space::L, space::L);
     let middle = room.center().x.min(own.left() - space::L - width / 2.0).max(room.left() + width / 2.0);
     let place = Rect::from_center_size(pos2(middle, room.center().y), vec2(width, height));
-    ui.scope_builder(UiBuilder::new().max_rect(place), |ui| {
+    over(ui, place, |ui| {
         let shown = ScrollArea::vertical().id_salt("alone").max_height(height).show(ui, |ui| {
             card(ui, |ui| {
                 ui.spacing_mut().item_spacing.y = space::S;
@@ -115,11 +111,14 @@ fn alone(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting, area: Rect) {
                 };
                 note(ui, strings::ALONE_EXPLAINED);
                 ui.add_space(space::XS);
-                ui.with_layout(Layout::left_to_right(Align::Center).with_main_wrap(true), |ui| {
-                    if Button::new(Kind::Primary, strings::COPY_LINK).icon(Icon::Link).large().show(ui).clicked() {
+                let half = (ui.available_width() - space::S) / 2.0;
+                ui.horizontal(|ui| {
+                    let copy = Button::new(Kind::Primary, strings::COPY_LINK).icon(Icon::Link).large().width(half);
+                    if copy.show(ui).clicked() {
                         cx.copy_link(ui.ctx());
                     }
-                    if Button::new(Kind::Secondary, strings::SHOW_QR).icon(Icon::QrCode).large().show(ui).clicked() {
+                    let code = Button::new(Kind::Secondary, strings::SHOW_QR).icon(Icon::QrCode).large().width(half);
+                    if code.show(ui).clicked() {
                         cx.local.sheet = Some(Sheet::Invite);
                     }
                 });

@@ -1,7 +1,7 @@
 //! Banners: what gets in the way, and who is at the door.
 
 use egui::accesskit::{Live, Role};
-use egui::{Color32, CornerRadius, Frame, Margin, Rect, Stroke, Ui, UiBuilder, pos2, vec2};
+use egui::{Color32, CornerRadius, Frame, Margin, Rect, Stroke, Ui, pos2, vec2};
 
 use super::text;
 use crate::ui::icons::{self, Icon};
@@ -70,7 +70,7 @@ pub(crate) fn framed(
     let t = tokens(ui.ctx());
     let width = width.min(right - left);
     let place = Rect::from_min_size(pos2((left + right - width) / 2.0, top), vec2(width, f32::INFINITY));
-    let shown = ui.scope_builder(UiBuilder::new().max_rect(place), |ui| {
+    super::over(ui, place, |ui| {
         Frame::new()
             .fill(t.surface)
             .stroke(Stroke::new(1.0, theme::mix(t.hairline, colour, 0.6)))
@@ -84,6 +84,5 @@ pub(crate) fn framed(
             .response
             .rect
             .bottom()
-    });
-    shown.inner
+    })
 }

@@ -16,8 +16,10 @@ pub(crate) enum Kind {
     Secondary,
     /// A side path: no ground until the pointer is over it.
     Quiet,
-    /// Ends or refuses something.
+    /// Ends something.
     Danger,
+    /// Refuses something, beside a primary action.
+    Refuse,
 }
 
 struct Paint {
@@ -38,6 +40,7 @@ fn paint(kind: Kind, t: &Tokens) -> Paint {
             words: t.text,
             border: Some(t.hairline),
         },
+        Kind::Refuse => Paint { words: t.danger_text, ..paint(Kind::Secondary, t) },
         Kind::Quiet => Paint { fill: Color32::TRANSPARENT, hovered: t.raised, words: t.secondary, border: None },
     }
 }

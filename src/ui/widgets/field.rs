@@ -34,8 +34,12 @@ pub(crate) fn field(ui: &mut Ui, value: &mut String, field: &Field<'_>) -> Respo
                 .desired_width(width)
                 .min_size(vec2(width, control::HEIGHT))
                 .align(egui::Align2::LEFT_CENTER)
-                .margin(Margin::symmetric(space::M as i8, 0))
-                .frame(Frame::new().fill(t.raised).corner_radius(CornerRadius::same(radius::CONTROL))),
+                .frame(
+                    Frame::new()
+                        .fill(t.raised)
+                        .corner_radius(CornerRadius::same(radius::CONTROL))
+                        .inner_margin(Margin::symmetric(space::M as i8, 0)),
+                ),
         )
         .accessible_name(field.name);
     let (thick, colour) = match (field.wrong, response.has_focus()) {

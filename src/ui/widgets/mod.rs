@@ -23,7 +23,7 @@ pub(crate) use picker::{Choice, picker};
 pub(crate) use qr::{link_qr, qr};
 pub(crate) use sheet::{Sheet, sheet};
 pub(crate) use spinner::spinner;
-pub(crate) use text::{caption, fact, heading, icon_line, note, strong, text, title};
+pub(crate) use text::{caption, centred_line, fact, heading, icon_line, note, strong, text, title};
 pub(crate) use tile::{Tile, overlay_chip, tile};
 pub(crate) use toggle::{segments, switch};
 
@@ -77,4 +77,9 @@ pub(crate) fn lifted(ui: &Ui, rect: Rect, corner: u8) {
     let corner = CornerRadius::same(corner);
     ui.painter().add(theme::shadow().as_shape(rect, corner));
     ui.painter().rect(rect, corner, t.surface, Stroke::new(1.0, t.hairline), StrokeKind::Inside);
+}
+
+/// Shows `contents` in `place`, over whatever is there, without moving on.
+pub(crate) fn over<R>(ui: &mut Ui, place: Rect, contents: impl FnOnce(&mut Ui) -> R) -> R {
+    contents(&mut ui.new_child(egui::UiBuilder::new().max_rect(place)))
 }

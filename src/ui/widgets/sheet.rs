@@ -34,34 +34,36 @@ pub(crate) fn sheet(ui: &Ui, sheet: &Sheet<'_>, contents: impl FnOnce(&mut Ui), 
         .inner_margin(egui::Margin::symmetric(space::XL as i8, space::L as i8))
         .shadow(theme::shadow());
     let mut closed = false;
-    let shown =
-        Modal::new(Id::unique(("sheet", sheet.title))).frame(frame).backdrop_color(t.backdrop).show(ctx, |ui| {
-            ui.set_width(inner);
-            ui.ctx().accesskit_node_builder(ui.unique_id(), |node| {
-                node.set_role(Role::Dialog);
-                node.set_label(sheet.title);
-                node.set_modal();
-            });
-            ui.horizontal(|ui| {
-                ui.set_height(control::TARGET);
-                let words = ui.available_width() - control::TARGET - space::S;
-                ui.scope(|ui| {
-                    ui.set_width(words);
-                    text(ui, sheet.title, size::TITLE, Weight::Strong, t.text);
-                });
-                ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-                    closed |= icon_button(ui, Icon::X, strings::CLOSE).clicked();
-                });
-            });
-            ui.add_space(space::M - space::S);
-            ScrollArea::vertical().max_height(room.max(80.0)).auto_shrink([false, true]).show(ui, |ui| {
-                ui.set_width(inner);
-                contents(ui);
-            });
-            if sheet.footer > 0.0 {
-                ui.add_space(space::S);
-                footer(ui);
-            }
+    let id = Id::unique(("sheet", sheet.title));
+    // As high as the screen: egui's own first guess would keep a long sheet low for ever.
+    let area = Modal::default_area(id).default_size(screen.size());
+    let shown = Modal::new(id).area(area).frame(frame).backdrop_color(t.backdrop).show(ctx, |ui| {
+        ui.set_width(inner);
+        ui.ctx().accesskit_node_builder(ui.unique_id(), |node| {
+            node.set_role(Role::Dialog);
+            node.set_label(sheet.title);
+            node.set_modal();
         });
+        ui.horizontal(|ui| {
+            ui.set_height(control::TARGET);
+            let words = ui.available_width() - control::TARGET - space::S;
+            ui.scope(|ui| {
+                ui.set_width(words);
+                text(ui, sheet.title, size::TITLE, Weight::Strong, t.text);
+            });
+            ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+                closed |= icon_button(ui, Icon::X, strings::CLOSE).clicked();
+            });
+        });
+        ui.add_space(space::M - space::S);
+        ScrollArea::vertical().max_height(room.max(80.0)).auto_shrink([false, true]).show(ui, |ui| {
+            ui.set_width(inner);
+            contents(ui);
+        });
+        if sheet.footer > 0.0 {
+            ui.add_space(space::S);
+            footer(ui);
+        }
+    });
     closed || shown.should_close()
 }

@@ -52,14 +52,17 @@ pub(crate) fn tile(ui: &mut Ui, rect: Rect, tile: &Tile<'_>) {
     response.widget_info(|| WidgetInfo::labeled(Role::Image, true, &said));
     let corner = CornerRadius::same(tile.corner);
     ui.painter().rect_filled(rect, corner, t.raised);
-    match tile.picture.filter(|_| tile.camera_on) {
-        Some(picture) => paint_picture(ui, rect, picture, tile.mirrored, tile.corner),
-        None => paint_initials(ui, rect, tile.initials),
-    }
-    if let Some((message, danger)) = tile.message {
-        ui.painter().rect_filled(rect, corner, t.backdrop);
-        let ink = if danger { t.danger_on_scrim } else { t.on_scrim };
-        overlay_words(ui, rect.center(), Align2::CENTER_CENTER, None, message, ink);
+    match (tile.picture.filter(|_| tile.camera_on), tile.message) {
+        (Some(picture), message) => {
+            paint_picture(ui, rect, picture, tile.mirrored, tile.corner);
+            if let Some((message, danger)) = message {
+                ui.painter().rect_filled(rect, corner, t.backdrop);
+                let ink = if danger { t.danger_on_scrim } else { t.on_scrim };
+                chip(ui, rect.center(), Align2::CENTER_CENTER, &[], message, ink, rect.width() - 2.0 * space::S);
+            }
+        }
+        (None, Some((message, danger))) => paint_message(ui, rect, message, danger),
+        (None, None) => paint_initials(ui, rect, tile.initials),
     }
     if tile.mic_on && tile.level > SPEAKING {
         ui.painter().rect_stroke(rect, corner, Stroke::new(3.0, t.accent_text), StrokeKind::Inside);
@@ -111,6 +114,19 @@ fn paint_initials(ui: &Ui, rect: Rect, name: &str) {
         font(radius * 0.8, Weight::Medium),
         t.text,
     );
+}
+
+/// A sentence in place of a picture.
+fn paint_message(ui: &Ui, rect: Rect, message: &str, danger: bool) {
+    let t = tokens(ui.ctx());
+    let ink = if danger { t.danger_text } else { t.secondary };
+    let points = if rect.width() < 320.0 { size::CAPTION } else { size::BODY };
+    let room = (rect.width() * 0.8).min(420.0);
+    let mut job = egui::text::LayoutJob::simple(message.to_owned(), font(points, Weight::Medium), ink, room);
+    job.halign = egui::Align::Center;
+    let galley = ui.painter().layout_job(job);
+    let at = pos2(rect.center().x, rect.center().y - galley.size().y / 2.0);
+    ui.painter().with_clip_rect(rect).galley(at, galley, ink);
 }
 
 /// Words on a dark ground over a picture; returns where they are.
