@@ -14,6 +14,8 @@ pub mod crypto;
 pub mod engine;
 #[cfg(feature = "client")]
 pub mod headless;
+#[cfg(feature = "relay")]
+pub mod logging;
 #[cfg(feature = "client")]
 pub mod media;
 #[cfg(feature = "protocol")]

@@ -1,1 +1,113 @@
-fn main() {}
+//! `conclave`: arguments, logging, settings, engine, and then a window or a headless call.
+#![forbid(unsafe_code)]
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
+
+use clap::{Parser, Subcommand};
+use conclave::engine::{self, EngineOptions};
+use conclave::headless::call::{self, CallArgs};
+use conclave::{logging, media, settings, ui};
+
+/// Video meetings whose keys only their members hold
+#[derive(Parser)]
+#[command(name = "conclave", version, about, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    /// Invite link to open in the window
+    link: Option<String>,
+    /// Folder of settings, identity and contacts
+    #[arg(long, global = true, value_name = "FOLDER")]
+    config: Option<PathBuf>,
+    /// Write the log here instead of to standard error (what is logged: RUST_LOG)
+    #[arg(long, global = true, value_name = "FILE")]
+    log_file: Option<PathBuf>,
+    /// List cameras, microphones and speakers, and end
+    #[arg(long)]
+    list_devices: bool,
+    #[command(subcommand)]
+    command: Option<Subcommands>,
+}
+
+#[derive(Subcommand)]
+enum Subcommands {
+    /// Hold a meeting without a window
+    Call(Box<CallArgs>),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if let Err(error) = logging::start(arguments.log_file.as_deref()) {
+        return complain(&format!("The log file cannot be written: {error}"));
+    }
+    if arguments.list_devices {
+        return list_devices();
+    }
+    let Some(config) = arguments.config.or_else(settings::default_folder) else {
+        return complain("This system names no place for settings. Name one with --config FOLDER.");
+    };
+    match arguments.command {
+        Some(Subcommands::Call(call)) => call::run(*call, config),
+        None => open_window(&config, arguments.link),
+    }
+}
+
+fn open_window(config: &Path, link: Option<String>) -> ExitCode {
+    // The engine comes first: what keeps it from starting is said before anything else is shown.
+    let window: Arc<OnceLock<ui::Wake>> = Arc::default();
+    let wake = {
+        let window = window.clone();
+        Arc::new(move || {
+            if let Some(wake) = window.get() {
+                wake();
+            }
+        })
+    };
+    let handle = match engine::start(EngineOptions::for_window(config.to_owned()), wake) {
+        Ok(handle) => handle,
+        Err(error) => {
+            let sentence = engine::words::start_error(&error);
+            complain(&sentence);
+            // Whoever started the app from a menu sees no terminal.
+            let _ = ui::run_failure(sentence);
+            return ExitCode::FAILURE;
+        }
+    };
+    let options = ui::WindowOptions { link, ..ui::WindowOptions::new(engine::link_checker(config)) };
+    let outcome = ui::run(options, move |wake| {
+        let _ = window.set(wake);
+        handle
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(&error.to_string()),
+    }
+}
+
+fn list_devices() -> ExitCode {
+    let devices = media::list_devices();
+    let mut text = String::new();
+    for (kind, found, built_in) in [
+        ("Cameras", &devices.cameras, Some("test (built-in moving picture), FILE.y4m, none")),
+        ("Microphones", &devices.mics, Some("test (built-in voice), FILE.wav, none")),
+        ("Speakers", &devices.speakers, Some("default, none")),
+    ] {
+        text += &format!("{kind}\n");
+        for device in found {
+            text += &format!("  {}  ({})\n", device.name, device.id);
+        }
+        if let Some(built_in) = built_in {
+            text += &format!("  always  {built_in}\n");
+        }
+    }
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn complain(sentence: &str) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "{sentence}");
+    ExitCode::FAILURE
+}

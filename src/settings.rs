@@ -1,5 +1,8 @@
 //! What a person has chosen, kept as TOML in the configuration folder.
 
+use std::io;
+use std::path::{Path, PathBuf};
+
 use serde::{Deserialize, Serialize};
 
 /// All settings. Unknown keys are kept out, missing ones take their defaults.
@@ -35,4 +38,88 @@ pub enum Appearance {
     Dark,
     /// Light.
     Light,
+}
+
+const FILE: &str = "settings.toml";
+const LARGEST: u64 = 256 << 10;
+
+/// Why settings could not be read or kept.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SettingsError {
+    /// The file is there but is not what this version writes. It was set aside under the other name, as it was.
+    #[error("settings file is not understood: {reason}")]
+    Damaged {
+        /// Where and what, as the TOML reader says it.
+        reason: String,
+        /// Where it lies now, if it could be moved.
+        kept_as: Option<PathBuf>,
+    },
+    /// The file could not be read or written.
+    #[error("settings file cannot be used: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl Settings {
+    /// Reads the settings kept in `folder`; defaults where there are none yet.
+    ///
+    /// A file that is not understood is set aside, not overwritten: the caller goes on with defaults and says so.
+    pub fn load(folder: &Path) -> Result<Self, SettingsError> {
+        let path = folder.join(FILE);
+        let text = match std::fs::metadata(&path) {
+            Ok(facts) if facts.len() > LARGEST => return Err(set_aside(&path, "it is far too large".into())),
+            Ok(_) => std::fs::read(&path)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(error.into()),
+        };
+        match String::from_utf8(text).map_err(|_| "it is not text".to_owned()) {
+            Ok(text) => toml::from_str(&text).map_err(|error| set_aside(&path, error.message().to_owned())),
+            Err(reason) => Err(set_aside(&path, reason)),
+        }
+    }
+
+    /// Keeps the settings in `folder`, replacing the file as a whole.
+    pub fn save(&self, folder: &Path) -> Result<(), SettingsError> {
+        std::fs::create_dir_all(folder)?;
+        let text = toml::to_string_pretty(self).map_err(io::Error::other)?;
+        let beside = folder.join(format!("{FILE}.{}.new", std::process::id()));
+        std::fs::write(&beside, text)?;
+        std::fs::rename(&beside, folder.join(FILE))?;
+        Ok(())
+    }
+}
+
+fn set_aside(path: &Path, reason: String) -> SettingsError {
+    let aside = path.with_extension("toml.not-understood");
+    let kept_as = std::fs::rename(path, &aside).is_ok().then_some(aside);
+    SettingsError::Damaged { reason, kept_as }
+}
+
+/// Where settings, identity and contacts lie unless another folder is named: the system's place for configuration.
+pub fn default_folder() -> Option<PathBuf> {
+    directories::ProjectDirs::from("org", "conclave", "Conclave").map(|places| places.config_dir().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_survive_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = Settings { name: "Ana".into(), appearance: Appearance::Light, ..Settings::default() };
+        settings.save(folder.path()).unwrap();
+        assert_eq!(Settings::load(folder.path()).unwrap(), settings);
+    }
+
+    #[test]
+    fn a_file_that_is_not_understood_is_set_aside_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(FILE), "name = 3\n").unwrap();
+        let Err(SettingsError::Damaged { kept_as: Some(kept), .. }) = Settings::load(folder.path()) else {
+            panic!("damage must be reported")
+        };
+        assert_eq!(std::fs::read_to_string(kept).unwrap(), "name = 3\n");
+        assert_eq!(Settings::load(folder.path()).unwrap(), Settings::default());
+    }
 }

@@ -1,1 +1,4 @@
-//! Placeholder.
+//! The same engine without a window: for bots, benches and tests.
+
+pub mod call;
+pub mod report;

@@ -1,0 +1,247 @@
+//! One peer's path: a task that drives the WebRTC side, and one that carries sealed frames to it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::engine::input::{Input, Inputs, PathNews};
+use crate::engine::receiving::Inbound;
+use crate::engine::sending::{Outbox, PathInlet};
+use crate::engine::view::{PeerId, Route};
+use crate::transport::{Path, PathConfig, PathError, PathEvent, Role};
+
+/// Events of a path that may wait. Past that, media are dropped at the path, and counted there.
+const EVENTS: usize = 512;
+/// How often figures are taken.
+const STATS: Duration = Duration::from_secs(1);
+/// After a path broke, this long it may mend itself; then the offerer asks for an ICE restart, again and again.
+const RESTART_AFTER: Duration = Duration::from_secs(2);
+
+/// What the session asks of a path.
+enum Ask {
+    Offer(String),
+    Answer(String),
+    Candidate(String),
+    Restart,
+}
+
+/// A path to one peer. Dropping it closes it.
+pub(crate) struct PeerPath {
+    pub(crate) number: u64,
+    asks: mpsc::Sender<Ask>,
+    task: JoinHandle<()>,
+}
+
+/// What a path needs of the rest of the engine.
+pub(crate) struct PathPlan {
+    pub(crate) peer: PeerId,
+    pub(crate) number: u64,
+    pub(crate) role: Role,
+    pub(crate) config: PathConfig,
+}
+
+impl PeerPath {
+    /// Starts the path's tasks.
+    pub(crate) fn start(plan: PathPlan, inbound: Arc<Inbound>, outbox: &Arc<Outbox>, inputs: Inputs) -> Self {
+        let (asks, asked) = mpsc::channel(256);
+        let inlet = outbox.add(plan.peer);
+        let number = plan.number;
+        let tell = Teller { peer: plan.peer, path: number, inputs };
+        let driver = Driver { plan, inbound, outbox: outbox.clone(), tell };
+        let task = tokio::spawn(async move {
+            let tell = driver.tell.clone();
+            if let Err(error) = driver.run(inlet, asked).await {
+                tracing::warn!(%error, "a path ended");
+                tell.news(PathNews::Failed);
+            }
+        });
+        Self { number, asks, task }
+    }
+
+    pub(crate) fn handle_offer(&self, sdp: String) {
+        self.ask(Ask::Offer(sdp));
+    }
+
+    pub(crate) fn handle_answer(&self, sdp: String) {
+        self.ask(Ask::Answer(sdp));
+    }
+
+    pub(crate) fn handle_candidate(&self, line: String) {
+        self.ask(Ask::Candidate(line));
+    }
+
+    /// The network has changed: look for a path anew (only the offerer can).
+    pub(crate) fn restart(&self) {
+        self.ask(Ask::Restart);
+    }
+
+    fn ask(&self, ask: Ask) {
+        if self.asks.try_send(ask).is_err() {
+            tracing::warn!("a path has more to do than it can hold; something was left out");
+        }
+    }
+}
+
+impl Drop for PeerPath {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+#[derive(Clone)]
+struct Teller {
+    peer: PeerId,
+    path: u64,
+    inputs: Inputs,
+}
+
+impl Teller {
+    fn news(&self, news: PathNews) {
+        let _ = self.inputs.send(Input::Path { peer: self.peer, path: self.path, news });
+    }
+}
+
+struct Driver {
+    plan: PathPlan,
+    inbound: Arc<Inbound>,
+    outbox: Arc<Outbox>,
+    tell: Teller,
+}
+
+/// Closes the path whichever way its task ends.
+struct CloseOnDrop(Arc<Path>);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        let path = self.0.clone();
+        tokio::spawn(async move { path.close().await });
+    }
+}
+
+impl Driver {
+    async fn run(self, inlet: PathInlet, mut asked: mpsc::Receiver<Ask>) -> Result<(), PathError> {
+        let (events_in, mut events) = mpsc::channel(EVENTS);
+        let offers = self.plan.role == Role::Offerer;
+        let path = Arc::new(Path::new(self.plan.config.clone(), self.plan.role, events_in).await?);
+        let _close = CloseOnDrop(path.clone());
+        if offers {
+            self.tell.news(PathNews::Offer(path.offer().await?));
+        }
+        let sender = AbortOnDrop(tokio::spawn(carry(path.clone(), inlet, self.outbox.clone())));
+        let mut seconds = tokio::time::interval(STATS);
+        seconds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        let mut broken_since: Option<Instant> = None;
+        loop {
+            tokio::select! {
+                event = events.recv() => {
+                    let Some(event) = event else { break };
+                    match &event {
+                        PathEvent::Connected => broken_since = None,
+                        PathEvent::Disconnected | PathEvent::Failed => { broken_since.get_or_insert_with(Instant::now); }
+                        _ => {}
+                    }
+                    self.handle_event(event);
+                    self.pass_on_wish(&path).await;
+                }
+                ask = asked.recv() => {
+                    let Some(ask) = ask else { break };
+                    // What a peer sends may be nonsense: that is no reason to end a path that works.
+                    if let Err(error) = self.handle_ask(&path, ask).await {
+                        tracing::warn!(%error, "a peer's description or candidate was not usable");
+                    }
+                }
+                _ = seconds.tick() => {
+                    let stats = path.stats().await;
+                    if let Some(pair) = &stats.pair {
+                        self.tell.news(PathNews::Route(shown(pair)));
+                    }
+                    self.tell.news(PathNews::Stats(stats));
+                    self.pass_on_wish(&path).await;
+                    if offers && broken_since.is_some_and(|since| since.elapsed() > RESTART_AFTER) {
+                        broken_since = Some(Instant::now());
+                        self.tell.news(PathNews::Offer(path.restart().await?));
+                    }
+                }
+            }
+        }
+        drop(sender);
+        Ok(())
+    }
+
+    /// The decoder needs a key frame: the path asks for one, at most so often.
+    async fn pass_on_wish(&self, path: &Path) {
+        if self.inbound.take_key_frame_wish()
+            && let Err(error) = path.request_key_frame().await
+        {
+            tracing::debug!(%error, "no key frame was asked for");
+        }
+    }
+
+    fn handle_event(&self, event: PathEvent) {
+        match event {
+            PathEvent::Video { frame, gap_before, .. } => self.inbound.handle_video(&frame, gap_before),
+            PathEvent::Audio { payload, rtp_ts, seq, arrived } => {
+                self.inbound.handle_audio(arrived, &payload, seq, rtp_ts)
+            }
+            PathEvent::KeyFrameWanted => self.outbox.want_key_frame(),
+            PathEvent::Candidate(line) => self.tell.news(PathNews::Candidate(line)),
+            PathEvent::Connected => {
+                self.outbox.want_key_frame();
+                self.tell.news(PathNews::Connected);
+            }
+            PathEvent::Disconnected => self.tell.news(PathNews::Disconnected),
+            PathEvent::Failed => self.tell.news(PathNews::Failed),
+            PathEvent::RouteChanged(route) => {
+                self.tell.news(PathNews::Route(shown(&route)));
+            }
+        }
+    }
+
+    async fn handle_ask(&self, path: &Path, ask: Ask) -> Result<(), PathError> {
+        match ask {
+            Ask::Offer(sdp) => self.tell.news(PathNews::Answer(path.accept_offer(&sdp).await?)),
+            Ask::Answer(sdp) => path.accept_answer(&sdp).await?,
+            Ask::Candidate(line) => path.add_candidate(&line).await?,
+            Ask::Restart if self.plan.role == Role::Offerer => self.tell.news(PathNews::Offer(path.restart().await?)),
+            Ask::Restart => {}
+        }
+        Ok(())
+    }
+}
+
+fn shown(route: &crate::transport::Route) -> Route {
+    Route { relayed: route.relayed, local: route.local.to_string(), remote: route.remote.to_string() }
+}
+
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Sound first: a packet of sound never waits behind a picture that has not started.
+async fn carry(path: Arc<Path>, mut inlet: PathInlet, outbox: Arc<Outbox>) {
+    loop {
+        let sent = tokio::select! {
+            biased;
+            sound = inlet.audio.recv() => {
+                let Some(sound) = sound else { return };
+                path.send_audio(&sound.sealed, sound.rtp_ts).await
+            }
+            picture = inlet.video.recv() => {
+                let Some(picture) = picture else { return };
+                path.send_video(&picture.sealed, picture.key, picture.rtp_ts).await
+            }
+        };
+        if let Err(error) = sent {
+            if error == PathError::Congested {
+                outbox.want_key_frame();
+            }
+            tracing::debug!(%error, "a frame was not sent");
+        }
+    }
+}

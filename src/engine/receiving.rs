@@ -1,0 +1,321 @@
+//! The way in: a sealed frame is opened, or dropped and counted; only what opened is ever decoded.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::crypto::frame::{Opener, Stream};
+use crate::crypto::secret::Secret;
+use crate::engine::recording::PictureRecorder;
+use crate::media::decodable::{Advice, Decodable};
+use crate::media::frame::{BLOCK, Latest, Picture};
+use crate::media::h264::H264Decoder;
+use crate::media::jitter::{JitterBuffer, Play};
+use crate::media::level::{self, LevelMeter};
+use crate::media::opus::OpusDecoder;
+use crate::media::{source, stamp};
+use crate::protocol::media_header::{AudioHeader, VideoHeader};
+
+/// Opened frames that may wait for the decoder: half a second. Past that the decoder has lost touch and starts afresh.
+const DECODER_QUEUE: usize = 16;
+/// A pause between two shown pictures that a person notices.
+const FREEZE: Duration = Duration::from_millis(200);
+/// Latencies kept for a report: ten minutes at thirty pictures a second.
+const LATENCIES: usize = 18_000;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What was received from one peer, since the start.
+#[derive(Default)]
+pub(crate) struct ReceiveCounters {
+    pub(crate) video_opened: AtomicU64,
+    pub(crate) video_decoded: AtomicU64,
+    pub(crate) video_dropped: AtomicU64,
+    pub(crate) video_bytes: AtomicU64,
+    pub(crate) audio_received: AtomicU64,
+    pub(crate) audio_concealed: AtomicU64,
+    pub(crate) unopened: AtomicU64,
+    pub(crate) width: AtomicU32,
+    pub(crate) height: AtomicU32,
+    pub(crate) freeze_ms: AtomicU64,
+    pub(crate) last_counter: AtomicU64,
+}
+
+/// Picture-in to picture-out times, known only for the built-in test picture, which carries its time of capture.
+#[derive(Default)]
+pub(crate) struct Latencies {
+    /// Milliseconds, in order of arrival.
+    pub(crate) millis: Vec<f64>,
+}
+
+/// Everything that comes from one peer.
+pub(crate) struct Inbound {
+    meeting: [u8; 32],
+    opener: Mutex<Opener>,
+    sound: Mutex<Sound>,
+    video: SyncSender<Job>,
+    stopped: AtomicBool,
+    wants_key: Arc<AtomicBool>,
+    overflowed: AtomicBool,
+    level: AtomicU32,
+    /// The newest decoded picture.
+    pub(crate) picture: Arc<Latest<Picture>>,
+    pub(crate) counters: Arc<ReceiveCounters>,
+    pub(crate) latencies: Arc<Mutex<Latencies>>,
+    /// The newest decoded picture, kept after the camera went off (only while measuring).
+    pub(crate) last_shown: Arc<Mutex<Option<Arc<Picture>>>>,
+    /// When the first picture was decoded.
+    pub(crate) first_picture: Arc<Mutex<Option<Instant>>>,
+}
+
+struct Sound {
+    jitter: JitterBuffer,
+    decoder: Option<OpusDecoder>,
+    meter: LevelMeter,
+    volume: f32,
+    quiet: bool,
+}
+
+struct Job {
+    data: Vec<u8>,
+    key: bool,
+    gap_before: bool,
+}
+
+/// What the decoder thread needs besides the frames.
+pub(crate) struct DecoderTap {
+    /// Called after each picture.
+    pub(crate) wake: Arc<dyn Fn() + Send + Sync>,
+    /// Keeps every decoded picture, if asked to.
+    pub(crate) recorder: Option<PictureRecorder>,
+    /// Read the time of capture out of test pictures.
+    pub(crate) measure: bool,
+}
+
+impl Inbound {
+    /// Starts a peer's decoder. Frames are bound to `meeting`; `sender` is the peer's index in it.
+    pub(crate) fn start(meeting: [u8; 32], sender: u16, tap: DecoderTap) -> std::io::Result<Arc<Self>> {
+        let (video, jobs) = sync_channel(DECODER_QUEUE);
+        let sound = Sound {
+            jitter: JitterBuffer::default(),
+            decoder: OpusDecoder::new().inspect_err(|error| tracing::error!(%error, "no Opus decoder")).ok(),
+            meter: LevelMeter::default(),
+            volume: 1.0,
+            quiet: true,
+        };
+        let inbound = Arc::new(Self {
+            meeting,
+            opener: Mutex::new(Opener::new(sender)),
+            sound: Mutex::new(sound),
+            video,
+            stopped: AtomicBool::new(false),
+            wants_key: Arc::default(),
+            overflowed: AtomicBool::new(false),
+            level: AtomicU32::new(0),
+            picture: Arc::default(),
+            counters: Arc::default(),
+            latencies: Arc::default(),
+            last_shown: Arc::default(),
+            first_picture: Arc::default(),
+        });
+        let decoder = Decoder {
+            picture: inbound.picture.clone(),
+            counters: inbound.counters.clone(),
+            latencies: inbound.latencies.clone(),
+            first_picture: inbound.first_picture.clone(),
+            last_shown: inbound.last_shown.clone(),
+            wants_key: inbound.wants_key.clone(),
+            tap,
+            shown_at: None,
+        };
+        // The thread holds the queue's far end only: it ends when the last `Inbound` is dropped.
+        std::thread::Builder::new().name("video-decoder".into()).spawn(move || decoder.run(&jobs))?;
+        Ok(inbound)
+    }
+
+    /// Frames of this generation can be opened from now on.
+    pub(crate) fn insert_key(&self, generation: u32, base: &Secret<32>) {
+        lock(&self.opener).insert(generation, base);
+    }
+
+    /// Frames of this generation are refused from now on.
+    pub(crate) fn retire_key(&self, generation: u32) {
+        lock(&self.opener).retire(generation);
+    }
+
+    /// Nothing of this peer is opened, shown or heard any more.
+    pub(crate) fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+        self.picture.clear();
+    }
+
+    /// Their camera went off: the last picture must not stand still as if they were there.
+    pub(crate) fn clear_picture(&self) {
+        self.picture.clear();
+    }
+
+    /// How loud they are, 0..=1.
+    pub(crate) fn level(&self) -> f32 {
+        f32::from_bits(self.level.load(Ordering::Relaxed))
+    }
+
+    /// Playback volume, 0..=2.
+    pub(crate) fn set_volume(&self, volume: f32) {
+        lock(&self.sound).volume = volume.clamp(0.0, 2.0);
+    }
+
+    /// A sealed picture arrived. `gap_before`: at least one before it is lost for good.
+    pub(crate) fn handle_video(&self, sealed: &[u8], gap_before: bool) {
+        let mut data = Vec::with_capacity(sealed.len());
+        if !self.open(sealed, Stream::Camera, &mut data) {
+            self.overflowed.store(true, Ordering::Relaxed);
+            return;
+        }
+        self.counters.video_opened.fetch_add(1, Ordering::Relaxed);
+        self.counters.video_bytes.fetch_add(sealed.len() as u64, Ordering::Relaxed);
+        let Ok((header, body)) = VideoHeader::decode(&data) else {
+            self.counters.video_dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
+        let gap_before = self.overflowed.swap(false, Ordering::Relaxed) || gap_before;
+        let job = Job { data: body.to_vec(), key: header.key, gap_before };
+        if let Err(TrySendError::Full(_)) = self.video.try_send(job) {
+            self.counters.video_dropped.fetch_add(1, Ordering::Relaxed);
+            self.overflowed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// A sealed packet of sound arrived.
+    pub(crate) fn handle_audio(&self, now: Instant, sealed: &[u8], seq: u16, rtp_ts: u32) {
+        let mut data = Vec::with_capacity(sealed.len());
+        if !self.open(sealed, Stream::Audio, &mut data) {
+            return;
+        }
+        let Ok((_, packet)) = AudioHeader::decode(&data) else { return };
+        self.counters.audio_received.fetch_add(1, Ordering::Relaxed);
+        lock(&self.sound).jitter.push(now, seq, rtp_ts, Bytes::copy_from_slice(packet));
+    }
+
+    fn open(&self, sealed: &[u8], expected: Stream, out: &mut Vec<u8>) -> bool {
+        if self.stopped.load(Ordering::Acquire) {
+            return false;
+        }
+        match lock(&self.opener).open(&self.meeting, sealed, out) {
+            // A picture's key does not open sound, but a member could still send one stream's frame on the other's track.
+            Ok(opened) if opened.stream == expected => true,
+            Ok(_) => {
+                self.counters.unopened.fetch_add(1, Ordering::Relaxed);
+                false
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a frame did not open");
+                self.counters.unopened.fetch_add(1, Ordering::Relaxed);
+                false
+            }
+        }
+    }
+
+    /// Writes the next 20 ms of this peer to `out` and returns the volume it is to be played at.
+    pub(crate) fn next_block(&self, now: Instant, out: &mut [f32; BLOCK]) -> f32 {
+        let mut sound = lock(&self.sound);
+        let Sound { jitter, decoder, meter, volume, quiet } = &mut *sound;
+        match (decoder, jitter.pop(now, *quiet)) {
+            (Some(decoder), Play::Packet(packet)) => {
+                if let Err(error) = decoder.decode(&packet, out) {
+                    tracing::debug!(%error, "a packet of sound did not decode");
+                }
+            }
+            (Some(decoder), Play::Conceal { next }) => {
+                self.counters.audio_concealed.fetch_add(1, Ordering::Relaxed);
+                decoder.conceal(next.as_deref(), out);
+            }
+            (_, Play::Silence) | (None, _) => out.fill(0.0),
+        }
+        if self.stopped.load(Ordering::Acquire) {
+            out.fill(0.0);
+        }
+        *quiet = level::is_quiet(out);
+        self.level.store(meter.handle_block(now, out).to_bits(), Ordering::Relaxed);
+        *volume
+    }
+
+    /// Whether a key frame has been wanted since the last call.
+    pub(crate) fn take_key_frame_wish(&self) -> bool {
+        self.wants_key.swap(false, Ordering::AcqRel)
+    }
+}
+
+struct Decoder {
+    picture: Arc<Latest<Picture>>,
+    counters: Arc<ReceiveCounters>,
+    latencies: Arc<Mutex<Latencies>>,
+    first_picture: Arc<Mutex<Option<Instant>>>,
+    last_shown: Arc<Mutex<Option<Arc<Picture>>>>,
+    wants_key: Arc<AtomicBool>,
+    tap: DecoderTap,
+    shown_at: Option<Instant>,
+}
+
+impl Decoder {
+    fn run(mut self, jobs: &Receiver<Job>) {
+        let mut decoder = H264Decoder::new();
+        let mut gate = Decodable::new();
+        while let Ok(job) = jobs.recv() {
+            let now = Instant::now();
+            match gate.handle_frame(now, job.key, job.gap_before) {
+                Advice::Skip => {
+                    self.counters.video_dropped.fetch_add(1, Ordering::Relaxed);
+                }
+                Advice::Decode => match decoder.decode(&job.data) {
+                    Ok(Some(picture)) => {
+                        gate.handle_decoded(now);
+                        self.show(picture);
+                    }
+                    Ok(None) => {}
+                    Err(error) => {
+                        tracing::debug!(%error, "a picture did not decode");
+                        self.counters.video_dropped.fetch_add(1, Ordering::Relaxed);
+                        gate.handle_failed(now);
+                    }
+                },
+            }
+            if gate.poll_request(now) {
+                self.wants_key.store(true, Ordering::Release);
+            }
+        }
+    }
+
+    fn show(&mut self, picture: Picture) {
+        let now = Instant::now();
+        self.counters.video_decoded.fetch_add(1, Ordering::Relaxed);
+        self.counters.width.store(picture.width as u32, Ordering::Relaxed);
+        self.counters.height.store(picture.height as u32, Ordering::Relaxed);
+        lock(&self.first_picture).get_or_insert(now);
+        if let Some(pause) = self.shown_at.replace(now).map(|last| now - last).filter(|pause| *pause > FREEZE) {
+            self.counters.freeze_ms.fetch_add(pause.as_millis() as u64, Ordering::Relaxed);
+        }
+        if self.tap.measure
+            && let Some(stamp) = stamp::read(&picture)
+        {
+            self.counters.last_counter.store(stamp.counter.into(), Ordering::Relaxed);
+            let mut latencies = lock(&self.latencies);
+            if latencies.millis.len() < LATENCIES {
+                latencies.millis.push(stamp.age(source::unix_millis()) as f64);
+            }
+        }
+        let picture = Arc::new(picture);
+        if let Some(recorder) = &mut self.tap.recorder {
+            recorder.write(&picture);
+        }
+        if self.tap.measure {
+            *lock(&self.last_shown) = Some(picture.clone());
+        }
+        self.picture.put(picture);
+        (self.tap.wake)();
+    }
+}

@@ -1,0 +1,771 @@
+//! The session task: it alone holds the truth, takes one thing at a time, and publishes what may be shown.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, watch};
+
+use crate::crypto::identity::Identity;
+use crate::engine::devices::{DeviceKind, Devices, PictureInlet};
+use crate::engine::event::Tone;
+use crate::engine::hosting::{self, OwnRelay};
+use crate::engine::input::{Input, Inputs};
+use crate::engine::playout::Playout;
+use crate::engine::room::{Happened, Reach, Room, RoomParts};
+use crate::engine::sending::AudioSender;
+use crate::engine::start::{EngineOptions, Wake};
+use crate::engine::store::contacts::Contacts;
+use crate::engine::view::{
+    self, Connecting, Ended, Lobby, PeerId, PeerLink, PreJoin, Stage, Verification, View,
+};
+use crate::engine::{Command, Event, Intent, SystemEntropy, Verdict, links, unix_now, words};
+use crate::media;
+use crate::media::device::DeviceList;
+use crate::protocol::invite::Invite;
+use crate::protocol::meeting::{Departure, End, Expiry, Meeting};
+use crate::protocol::relay_address::RelayAddress;
+use crate::rendezvous::client::{RelayClient, RelayEvent, TlsTrust};
+use crate::settings::Settings;
+
+/// Levels and device states are looked at this often while anything runs; at rest nothing is.
+const PULSE: Duration = Duration::from_millis(80);
+/// Devices come and go without notice (cpal and V4L2 give none): the lists are read this often while someone may look.
+const DEVICE_POLL: Duration = Duration::from_secs(2);
+/// At the end, goodbyes may take this long to leave.
+const GOODBYE: Duration = Duration::from_millis(400);
+/// An invite stops working a day after it was made.
+const INVITE_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Where the person is; the window's [`Stage`] is made from it.
+enum Place {
+    Home,
+    PreJoin { intent: Intent, facts: Option<view::LinkFacts> },
+    Starting { step: String },
+    Connecting { room: Box<Room>, step: String },
+    Lobby { room: Box<Room>, lobby: Lobby },
+    Meeting(Box<Room>),
+    Ended { ended: Ended, again: Option<Intent> },
+}
+
+/// The engine's heart.
+pub(crate) struct Session {
+    options: EngineOptions,
+    identity: Arc<Identity>,
+    contacts: Contacts,
+    settings: Arc<Settings>,
+    events: mpsc::UnboundedSender<Event>,
+    wake: Wake,
+    inputs: Inputs,
+    queue: Option<mpsc::UnboundedReceiver<Input>>,
+    devices: Devices,
+    device_list: Arc<DeviceList>,
+    playout: Playout,
+    place: Place,
+    intent: Option<Intent>,
+    name: String,
+    own_relay: Option<OwnRelay>,
+    quitting: bool,
+}
+
+impl Session {
+    pub(crate) fn new(
+        options: EngineOptions,
+        identity: Identity,
+        contacts: Contacts,
+        settings: Settings,
+        events: mpsc::UnboundedSender<Event>,
+        wake: Wake,
+    ) -> Self {
+        let (inputs, queue) = mpsc::unbounded_channel();
+        let mut devices = Devices::new(inputs.clone(), options.video, wake.clone());
+        let chosen = |text: &Option<String>| text.clone().unwrap_or_else(|| "default".into());
+        devices.camera_choice = chosen(&settings.camera).parse().unwrap_or_default();
+        devices.mic_choice = chosen(&settings.mic).parse().unwrap_or_default();
+        devices.speaker_choice = chosen(&settings.speaker).parse().unwrap_or_default();
+        let playout = Playout::default();
+        if let Some(measure) = &options.measure {
+            playout.record(measure.sound());
+        }
+        let name = settings.name.clone();
+        Self {
+            options,
+            identity: Arc::new(identity),
+            contacts,
+            settings: Arc::new(settings),
+            events,
+            wake,
+            inputs,
+            queue: Some(queue),
+            devices,
+            device_list: Arc::default(),
+            playout,
+            place: Place::Home,
+            intent: None,
+            name,
+            own_relay: None,
+            quitting: false,
+        }
+    }
+
+    /// Tells the person something that needs attention.
+    pub(crate) fn warn(&mut self, text: String) {
+        self.toast(Tone::Warning, text);
+    }
+
+    fn toast(&self, tone: Tone, text: String) {
+        let _ = self.events.send(Event::Toast { tone, text });
+    }
+
+    /// Runs until told to quit, or until nobody holds the handle any more.
+    pub(crate) async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>, view: watch::Sender<Arc<View>>) {
+        let Some(mut queue) = self.queue.take() else { return };
+        let mut pulse = tokio::time::interval(PULSE);
+        pulse.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        let mut looked = None;
+        while !self.quitting {
+            let deadline = self.room().and_then(|room| room.meeting.poll_timeout());
+            let busy = !matches!(self.place, Place::Home | Place::Ended { .. });
+            tokio::select! {
+                command = commands.recv() => match command {
+                    Some(command) => self.handle_command(Instant::now(), command).await,
+                    None => self.quitting = true,
+                },
+                input = queue.recv() => {
+                    if let Some(input) = input {
+                        self.handle_input(Instant::now(), input);
+                    }
+                }
+                event = next_relay_event(&mut self.place) => self.handle_relay(Instant::now(), event),
+                () = sleep_until(deadline), if deadline.is_some() => {
+                    let now = Instant::now();
+                    if let Some(room) = self.room() {
+                        room.meeting.handle_timeout(now);
+                    }
+                    self.settle(now);
+                }
+                _ = pulse.tick(), if busy => self.handle_pulse(Instant::now(), &mut looked),
+            }
+            view.send_replace(Arc::new(self.view()));
+            (self.wake)();
+        }
+        self.leave(Instant::now()).await;
+        self.devices.release();
+        if let Some(measure) = &self.options.measure {
+            measure.finish();
+        }
+        self.stop_own_relay();
+    }
+
+    fn room(&mut self) -> Option<&mut Room> {
+        match &mut self.place {
+            Place::Connecting { room, .. } | Place::Lobby { room, .. } | Place::Meeting(room) => Some(room),
+            _ => None,
+        }
+    }
+
+    async fn handle_command(&mut self, now: Instant, command: Command) {
+        match command {
+            Command::Prepare(intent) => self.prepare(intent),
+            Command::Enter { name } => self.enter(now, name),
+            Command::GoHome => {
+                if !matches!(self.place, Place::Meeting(_) | Place::Lobby { .. }) {
+                    self.place = Place::Home;
+                    self.intent = None;
+                    self.devices.release();
+                    self.stop_own_relay();
+                }
+            }
+            Command::Leave => self.leave(now).await,
+            Command::SetMic(on) => {
+                self.devices.set_mic(on);
+                self.announce_media(now);
+            }
+            Command::SetCamera(on) => {
+                self.devices.camera_on = on;
+                self.bind_camera();
+                self.announce_media(now);
+            }
+            Command::ChooseCamera(choice) => {
+                self.change_settings(|settings| settings.camera = Some(choice.to_string()));
+                self.devices.camera_choice = choice;
+                self.bind_camera();
+                self.announce_media(now);
+            }
+            Command::ChooseMic(choice) => {
+                self.change_settings(|settings| settings.mic = Some(choice.to_string()));
+                self.devices.mic_choice = choice;
+                self.bind_mic();
+                self.announce_media(now);
+            }
+            Command::ChooseSpeaker(choice) => {
+                self.change_settings(|settings| settings.speaker = Some(choice.to_string()));
+                self.devices.speaker_choice = choice;
+                self.bind_speaker();
+            }
+            Command::RefreshDevices => self.look_for_devices(),
+            Command::TestSound => self.playout.chime(),
+            Command::Admit(peer) => {
+                let refused = self.room().and_then(|room| room.meeting.admit(now, peer).err());
+                if let Some(error) = refused {
+                    self.warn(words::meeting_error(&error));
+                }
+                self.settle(now);
+            }
+            Command::Decline(peer) => {
+                if let Some(room) = self.room() {
+                    let _ = room.meeting.decline(now, peer); // gone already is as good
+                }
+                self.settle(now);
+            }
+            Command::Judge { peer, verdict } => self.judge(now, peer, verdict),
+            Command::SetVolume { peer, volume } => {
+                if let Some(member) = self.room().and_then(|room| room.member(peer)) {
+                    member.volume = volume.clamp(0.0, 2.0);
+                    member.inbound.set_volume(volume);
+                }
+            }
+            Command::ChangeSettings(new) => {
+                let new = *new;
+                self.change_settings(|settings| *settings = new);
+            }
+            Command::Quit => self.quitting = true,
+        }
+    }
+
+    fn prepare(&mut self, intent: Intent) {
+        if self.room().is_some() {
+            return;
+        }
+        let facts = match &intent {
+            Intent::Start => None,
+            Intent::Join(link) => match Invite::parse(link, unix_now()) {
+                Ok(invite) => Some(links::facts(&invite, &self.contacts)),
+                Err(error) => {
+                    let reason = words::invite_error(&error);
+                    self.place = Place::Ended { ended: never_began(reason, false), again: None };
+                    return;
+                }
+            },
+        };
+        // A link may have been opened by a page or another program: nothing of this room is shown before a person says so.
+        self.devices.set_mic(matches!(intent, Intent::Start));
+        self.devices.camera_on = matches!(intent, Intent::Start);
+        self.place = Place::PreJoin { intent, facts };
+        self.look_for_devices();
+        self.bind_camera();
+        self.bind_mic();
+        self.bind_speaker();
+    }
+
+    fn enter(&mut self, now: Instant, name: String) {
+        let Place::PreJoin { intent, .. } = &self.place else { return };
+        let intent = intent.clone();
+        self.name = crate::protocol::wire::clean_name(&name);
+        let kept = self.name.clone();
+        self.change_settings(|settings| settings.name = kept);
+        self.intent = Some(intent.clone());
+        match intent {
+            Intent::Start => self.start_hosting(now),
+            Intent::Join(link) => self.start_joining(now, &link),
+        }
+    }
+
+    fn start_hosting(&mut self, now: Instant) {
+        let chosen = self.options.relay.clone().unwrap_or_else(|| self.settings.relay.clone());
+        if chosen.trim().is_empty() {
+            self.place = Place::Starting { step: "Starting the relay inside Conclave…".into() };
+            hosting::start_own_relay(self.inputs.clone());
+            return;
+        }
+        match RelayAddress::from_setting(&chosen) {
+            Ok(address) => {
+                let relay_view = view::Relay { address: address.to_host_and_port(), ..view::Relay::default() };
+                let reach = hosting::reach_through(&address);
+                let step = format!("Reaching the relay {}…", address.to_host_and_port());
+                let urls = vec![address.to_url()];
+                self.open_room_as_host(now, vec![address], urls, relay_view, reach, Some(step));
+            }
+            Err(error) => self.fail(words::relay_address_error(&error)),
+        }
+    }
+
+    fn handle_own_relay(&mut self, now: Instant, started: Result<OwnRelay, String>) {
+        if !matches!(self.place, Place::Starting { .. }) {
+            return;
+        }
+        match started {
+            Ok(relay) => {
+                let addresses = relay.addresses();
+                let relay_view = relay.view(&addresses);
+                let (urls, reach) = (vec![relay.own_url()], relay.reach());
+                self.open_room_as_host(now, addresses, urls, relay_view, reach, None);
+                self.own_relay = Some(relay);
+                self.apply_reachability();
+            }
+            Err(sentence) => self.fail(sentence),
+        }
+    }
+
+    fn open_room_as_host(
+        &mut self,
+        now: Instant,
+        relays: Vec<RelayAddress>,
+        urls: Vec<String>,
+        relay_view: view::Relay,
+        reach: Reach,
+        step: Option<String>,
+    ) {
+        let mut meeting = Meeting::host(self.identity.clone(), &self.name, Box::new(SystemEntropy));
+        let expires = Expiry { unix: unix_now() + INVITE_LIFE.as_secs(), at: now + INVITE_LIFE };
+        let invite = match meeting.create_invite(relays, Some(expires)) {
+            Ok(invite) => invite,
+            Err(error) => return self.fail(words::meeting_error(&error)),
+        };
+        let link = invite.to_link();
+        let (relay, relay_events) = RelayClient::connect(urls, invite.room_id(), TlsTrust::Public);
+        let room = Box::new(self.room_parts(now, meeting, relay, relay_events, relay_view, true, Some(link), reach));
+        self.place = match step {
+            Some(step) => Place::Connecting { room, step },
+            None => self.in_meeting(now, room),
+        };
+        self.settle(now);
+    }
+
+    fn in_meeting(&self, now: Instant, mut room: Box<Room>) -> Place {
+        room.since = Some(now);
+        Place::Meeting(room)
+    }
+
+    fn start_joining(&mut self, now: Instant, link: &str) {
+        let invite = match Invite::parse(link, unix_now()) {
+            Ok(invite) => invite,
+            Err(error) => return self.fail(words::invite_error(&error)),
+        };
+        if let Some(measure) = &self.options.measure {
+            measure.begin(now);
+        }
+        let urls = invite.relays.iter().map(RelayAddress::to_url).collect();
+        let shown = invite.relays.first().map(|relay| relay.to_host_and_port()).unwrap_or_default();
+        let reach = hosting::reach_for_guest(&invite.relays);
+        let meeting = match Meeting::join(&invite, self.identity.clone(), &self.name, Box::new(SystemEntropy)) {
+            Ok(meeting) => meeting,
+            Err(error) => return self.fail(words::meeting_error(&error)),
+        };
+        let (relay, relay_events) = RelayClient::connect(urls, invite.room_id(), TlsTrust::Public);
+        let relay_view = view::Relay { address: shown.clone(), ..view::Relay::default() };
+        let room = Box::new(self.room_parts(now, meeting, relay, relay_events, relay_view, false, None, reach));
+        self.place = Place::Connecting { room, step: format!("Reaching the relay {shown}…") };
+        self.settle(now);
+    }
+
+    #[allow(clippy::too_many_arguments)] // one caller's locals, gathered
+    fn room_parts(
+        &self,
+        now: Instant,
+        meeting: Meeting,
+        relay: RelayClient,
+        relay_events: mpsc::Receiver<RelayEvent>,
+        relay_view: view::Relay,
+        hosting: bool,
+        link: Option<String>,
+        reach: Reach,
+    ) -> Room {
+        let parts = RoomParts {
+            meeting,
+            relay,
+            relay_events,
+            relay_view,
+            hosting,
+            link,
+            reach,
+            own_identity: self.identity.key(),
+            format: self.options.video,
+            playout: self.playout.clone(),
+            inputs: self.inputs.clone(),
+            wake: self.wake.clone(),
+            measure: self.options.measure.clone(),
+        };
+        Room::new(parts, now)
+    }
+
+    fn handle_relay(&mut self, now: Instant, event: RelayEvent) {
+        let (up, lost) = (matches!(event, RelayEvent::Up { .. }), hosting::why_unreachable(&event));
+        let final_word = matches!(event, RelayEvent::GaveUp { .. });
+        if let Some(room) = self.room() {
+            room.handle_relay(now, event);
+        }
+        if up {
+            self.handle_relay_up(now);
+        } else if let (Some(error), Place::Connecting { room, step }) = (lost, &mut self.place) {
+            // Said while it is being tried further: the person may wait, or see that the address cannot be right.
+            let sentence = words::relay_client_error(&error, &room.relay_view.address);
+            if final_word {
+                return self.fail(sentence);
+            }
+            *step = sentence;
+        }
+        self.settle(now);
+    }
+
+    fn handle_relay_up(&mut self, now: Instant) {
+        self.place = match std::mem::replace(&mut self.place, Place::Home) {
+            Place::Connecting { room, .. } if room.hosting => self.in_meeting(now, room),
+            Place::Connecting { room, .. } => Place::Connecting { room, step: "Knocking at the host's door…".into() },
+            other => other,
+        };
+    }
+
+    fn settle(&mut self, now: Instant) {
+        let Some(room) = self.room() else { return };
+        for one in room.settle(now) {
+            self.handle_happened(now, one);
+        }
+    }
+
+    fn handle_happened(&mut self, now: Instant, happened: Happened) {
+        match happened {
+            Happened::Reached(host) => {
+                self.place = match std::mem::replace(&mut self.place, Place::Home) {
+                    Place::Connecting { room, .. } => {
+                        let safety_number = crate::crypto::safety::pair_number(&self.identity.key(), &host);
+                        Place::Lobby {
+                            room,
+                            lobby: Lobby { host_fingerprint: host.fingerprint(), safety_number, since: now },
+                        }
+                    }
+                    other => other,
+                };
+            }
+            Happened::Knock => {
+                let _ = self.events.send(Event::Knock);
+            }
+            Happened::Admitted(peer) => self.handle_admitted(now, peer),
+            Happened::Left { name, why } => {
+                let _ = self.events.send(Event::Left);
+                let text = match why {
+                    Departure::Said(reason) => format!("{name} {}.", words::left(reason)),
+                    Departure::Broke(_) => {
+                        format!("{name}'s program did not keep to the protocol, and the session with it was closed.")
+                    }
+                    Departure::Replaced => format!("{name} is coming in anew."),
+                    _ => format!("The connection to {name} was lost."),
+                };
+                self.toast(Tone::Neutral, text);
+            }
+            Happened::Ended(why) => self.handle_end(why),
+        }
+    }
+
+    fn handle_admitted(&mut self, now: Instant, peer: PeerId) {
+        self.place = match std::mem::replace(&mut self.place, Place::Home) {
+            Place::Connecting { room, .. } | Place::Lobby { room, .. } => self.in_meeting(now, room),
+            other => other,
+        };
+        let known = {
+            let Some(room) = (match &mut self.place {
+                Place::Meeting(room) => Some(room),
+                _ => None,
+            }) else {
+                return;
+            };
+            let Some(member) = room.member(peer) else { return };
+            member.verification = self.contacts.verification(&member.identity, &member.name);
+            (member.identity, member.name.clone(), member.verification.clone())
+        };
+        let (identity, name, verification) = known;
+        if verification == Verification::Mismatch {
+            // Found different earlier: nothing flows until a person takes that back.
+            if let Some(room) = self.room() {
+                room.stop_media(now, peer);
+            }
+        }
+        if let Err(error) = self.contacts.met(&identity, &name, unix_now()) {
+            self.warn(words::contacts_error(&error));
+        }
+        let _ = self.events.send(Event::Joined);
+        self.bind_camera();
+        self.bind_mic();
+        self.bind_speaker();
+        self.announce_media(now);
+    }
+
+    fn handle_end(&mut self, why: End) {
+        let (reason, failed) = match why {
+            End::Left => ("You left the meeting.".to_owned(), false),
+            End::HostLeft(reason) => (format!("The host {}.", words::left(reason)), false),
+            End::Declined(reason) => (words::declined(reason), true),
+            End::NoAnswer { forged } => (words::no_answer(forged), true),
+            End::WrongHost(_) => (words::wrong_host(), true),
+            End::HostBroke(_) => (
+                "The host's program did not keep to the protocol, so the session was closed. It may be another version.".into(),
+                true,
+            ),
+            _ => ("The meeting is over.".into(), false),
+        };
+        self.end(reason, failed);
+    }
+
+    fn end(&mut self, reason: String, failed: bool) {
+        let (mut lasted, mut met) = (None, Vec::new());
+        if let Some(room) = self.room() {
+            lasted = room.since.map(|since| since.elapsed());
+            met = room.everyone_met();
+        }
+        self.devices.release();
+        self.playout.clear();
+        let again = self.intent.take();
+        let ended = Ended { reason, failed, lasted, met, rejoin: again.is_some() };
+        self.place = Place::Ended { ended, again };
+        self.stop_own_relay();
+    }
+
+    fn fail(&mut self, reason: String) {
+        self.end(reason, true);
+    }
+
+    async fn leave(&mut self, now: Instant) {
+        let Some(room) = self.room() else {
+            if matches!(self.place, Place::Starting { .. }) {
+                self.fail("You left before the meeting began.".into());
+            }
+            return;
+        };
+        room.meeting.leave(now);
+        self.settle_goodbyes(now).await;
+        if self.room().is_some() {
+            self.end("You left the meeting.".into(), false);
+        }
+    }
+
+    /// Gives the goodbyes time to arrive: without them the others would wait for somebody who is gone.
+    async fn settle_goodbyes(&mut self, now: Instant) {
+        let until = now + GOODBYE;
+        let Some(room) = self.room() else { return };
+        let _ = room.settle(now);
+        while !room.meeting.is_settled() {
+            match tokio::time::timeout_at(until.into(), room.relay_events.recv()).await {
+                Ok(Some(event)) => room.handle_relay(Instant::now(), event),
+                _ => break,
+            }
+            let _ = room.settle(Instant::now());
+        }
+    }
+
+    fn stop_own_relay(&mut self) {
+        if let Some(relay) = self.own_relay.take() {
+            tokio::spawn(relay.stop());
+        }
+    }
+
+    fn judge(&mut self, now: Instant, peer: PeerId, verdict: Verdict) {
+        let Some((identity, name, was)) = self
+            .room()
+            .and_then(|room| room.member(peer).map(|member| (member.identity, member.name.clone(), member.link)))
+        else {
+            return;
+        };
+        let outcome = match verdict {
+            Verdict::Match => Some(true),
+            Verdict::Mismatch => Some(false),
+            Verdict::Withdrawn => None,
+        };
+        if let Err(error) = self.contacts.judge(&identity, &name, outcome, unix_now()) {
+            self.warn(words::contacts_error(&error));
+        }
+        let verification = match verdict {
+            Verdict::Match => Verification::Yes { since: unix_now() },
+            Verdict::Mismatch => Verification::Mismatch,
+            Verdict::Withdrawn => Verification::No,
+        };
+        if let Some(room) = self.room() {
+            if let Some(member) = room.member(peer) {
+                member.verification = verification;
+            }
+            if verdict == Verdict::Mismatch {
+                room.stop_media(now, peer);
+            } else if was == PeerLink::Stopped {
+                // A path that was closed for good reason does not open again: they come back with new keys, or not at all.
+                let _ = room.meeting.drop_peer(now, peer);
+            }
+        }
+        self.settle(now);
+        if verdict == Verdict::Match {
+            self.toast(Tone::Good, format!("{name} is verified on this device from now on."));
+        }
+    }
+
+    fn handle_input(&mut self, now: Instant, input: Input) {
+        match input {
+            Input::Device(report) => {
+                self.devices.handle(&report, now);
+            }
+            Input::DeviceList(list) => self.device_list = Arc::new(list),
+            Input::Path { peer, path, news } => {
+                if let Some(room) = self.room() {
+                    room.handle_path(now, peer, path, news);
+                }
+                self.settle(now);
+            }
+            Input::PortMapping(mapping) => {
+                if let Some(relay) = &mut self.own_relay {
+                    relay.set_mapping(mapping);
+                }
+                self.apply_reachability();
+            }
+            Input::RelayStarted(started) => self.handle_own_relay(now, started),
+        }
+    }
+
+    fn handle_pulse(&mut self, now: Instant, looked: &mut Option<Instant>) {
+        for kind in self.devices.due_for_retry(now) {
+            match kind {
+                DeviceKind::Camera => self.bind_camera(),
+                DeviceKind::Mic => self.bind_mic(),
+                DeviceKind::Speaker => self.bind_speaker(),
+            }
+        }
+        if looked.is_none_or(|at| now - at >= DEVICE_POLL) {
+            *looked = Some(now);
+            self.look_for_devices();
+        }
+    }
+
+    fn look_for_devices(&self) {
+        let inputs = self.inputs.clone();
+        tokio::task::spawn_blocking(move || {
+            let _ = inputs.send(Input::DeviceList(media::list_devices()));
+        });
+    }
+
+    fn bind_camera(&mut self) {
+        let inlet =
+            self.room().and_then(|room| room.video.as_ref().map(|video| Arc::new(video.inlet()) as PictureInlet));
+        if matches!(self.place, Place::Home | Place::Ended { .. }) {
+            return;
+        }
+        self.devices.apply_camera(inlet);
+    }
+
+    fn bind_mic(&mut self) {
+        if matches!(self.place, Place::Home | Place::Ended { .. }) {
+            return;
+        }
+        let outbox = self.room().and_then(|room| room.outbox.clone());
+        let sender = AudioSender::new(self.devices.monitor.clone(), outbox);
+        self.devices.apply_mic(sender);
+    }
+
+    fn bind_speaker(&mut self) {
+        if matches!(self.place, Place::Home | Place::Ended { .. }) {
+            return;
+        }
+        self.devices.apply_speaker(self.playout.playback());
+    }
+
+    fn announce_media(&mut self, now: Instant) {
+        let (mic, camera) = (self.devices.mic_on, self.devices.camera_on);
+        if let Some(room) = self.room() {
+            room.meeting.send_media_state(now, mic, camera);
+        }
+        self.settle(now);
+    }
+
+    fn apply_reachability(&mut self) {
+        let Some(relay) = &mut self.own_relay else { return };
+        relay.apply(&self.settings, &self.inputs);
+        let addresses = relay.addresses();
+        let relay_view = relay.view(&addresses);
+        if let Some(room) = self.room() {
+            if let Some(link) = &room.link
+                && let Ok(invite) = Invite::parse(link, 0).and_then(|invite| invite.with_relays(addresses))
+            {
+                room.link = Some(invite.to_link());
+                let tag = invite.room_id();
+                room.relay_view = view::Relay { connected: room.relay_view.connected, ..relay_view };
+                if let Some(relay) = &mut self.own_relay {
+                    relay.announce(&self.settings, &tag);
+                }
+            }
+        }
+    }
+
+    fn change_settings(&mut self, change: impl FnOnce(&mut Settings)) {
+        let mut settings = Settings::clone(&self.settings);
+        change(&mut settings);
+        if settings == *self.settings {
+            return;
+        }
+        self.settings = Arc::new(settings);
+        if self.options.keep_settings
+            && let Err(error) = self.settings.save(&self.options.config)
+        {
+            self.warn(words::settings_error(&error));
+        }
+        self.apply_reachability();
+    }
+
+    /// Everything that may be shown, as of now.
+    pub(crate) fn view(&self) -> View {
+        View {
+            stage: self.stage(),
+            fingerprint: self.identity.key().fingerprint(),
+            settings: self.settings.clone(),
+            devices: self.device_list.clone(),
+            own: self.devices.own(),
+            notices: self.notices(),
+        }
+    }
+
+    fn stage(&self) -> Stage {
+        match &self.place {
+            Place::Home => Stage::Home,
+            Place::PreJoin { facts, .. } => Stage::PreJoin(PreJoin { link: facts.clone() }),
+            Place::Starting { step } | Place::Connecting { step, .. } => {
+                Stage::Connecting(Connecting { step: step.clone() })
+            }
+            Place::Lobby { lobby, .. } => Stage::Lobby(lobby.clone()),
+            Place::Meeting(room) => Stage::Meeting(Box::new(self.publish(room))),
+            Place::Ended { ended, .. } => Stage::Ended(ended.clone()),
+        }
+    }
+}
+
+impl Session {
+    pub(super) fn contacts(&self) -> &Contacts {
+        &self.contacts
+    }
+
+    /// The meeting and the own devices, while in one.
+    pub(super) fn meeting_and_own(&self) -> Option<(&Room, view::Own)> {
+        match &self.place {
+            Place::Meeting(room) => Some((room, self.devices.own())),
+            _ => None,
+        }
+    }
+
+    pub(super) fn mic_is_silent(&self) -> bool {
+        self.devices.monitor.is_silent()
+    }
+}
+
+fn never_began(reason: String, rejoin: bool) -> Ended {
+    Ended { reason, failed: true, lasted: None, met: Vec::new(), rejoin }
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn next_relay_event(place: &mut Place) -> RelayEvent {
+    let room = match place {
+        Place::Connecting { room, .. } | Place::Lobby { room, .. } | Place::Meeting(room) => room,
+        _ => return std::future::pending().await,
+    };
+    match room.relay_events.recv().await {
+        Some(event) => event,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,232 @@
+//! Sentences for people. Errors are typed where they happen; here, and nowhere else, they are worded.
+
+use crate::engine::start::StartError;
+use crate::engine::store::contacts::ContactsError;
+use crate::engine::store::identity::IdentityError;
+use crate::engine::view::DeviceState;
+use crate::media::sound_host::{SoundError, SoundState};
+use crate::media::source::CameraError;
+use crate::protocol::invite::InviteError;
+use crate::protocol::meeting::MeetingError;
+use crate::protocol::relay_address::RelayAddressError;
+use crate::protocol::wire::{DeclineReason, LeaveReason};
+use crate::relay::RelayError;
+use crate::rendezvous::client::RelayClientError;
+use crate::rendezvous::frames::RefusedCode;
+use crate::rendezvous::port_mapping::PortMappingError;
+use crate::settings::SettingsError;
+
+/// Why the app cannot start at all.
+pub fn start_error(error: &StartError) -> String {
+    match error {
+        StartError::Identity(IdentityError::Damaged(path)) => format!(
+            "Your identity file {} is damaged, so this device cannot prove who it is. Put a good copy back, or move the file away to start as a new person: people who verified you will be told that your key changed.",
+            path.display()
+        ),
+        StartError::Identity(IdentityError::Exposed(path)) => format!(
+            "Other users of this computer can read your identity file {}. Conclave does not use a key that others may have. If you are sure that nobody copied it, allow only yourself to read it (chmod 600); otherwise move it away to start as a new person.",
+            path.display()
+        ),
+        StartError::Identity(IdentityError::Io(path, error)) => {
+            format!("Your identity file {} cannot be read or written: {error}.", path.display())
+        }
+        StartError::Contacts(ContactsError::Damaged(path)) => format!(
+            "The list of people you have met, {}, is damaged. Without it, people you verified would look like strangers. Put a good copy back, or move the file away to start an empty list.",
+            path.display()
+        ),
+        StartError::Contacts(ContactsError::Io(path, error)) => {
+            format!("The list of people you have met, {}, cannot be read: {error}.", path.display())
+        }
+        StartError::Threads(error) => format!("The system did not let Conclave start its threads: {error}."),
+    }
+}
+
+/// Settings that could not be used as they were.
+pub fn settings_error(error: &SettingsError) -> String {
+    match error {
+        SettingsError::Damaged { reason, kept_as: Some(path) } => format!(
+            "Your settings could not be understood ({reason}). They are kept as {}, and the usual ones are in force.",
+            path.display()
+        ),
+        SettingsError::Damaged { reason, kept_as: None } => {
+            format!("Your settings could not be understood ({reason}). The usual ones are in force.")
+        }
+        SettingsError::Io(error) => format!("Your settings could not be read or kept: {error}."),
+    }
+}
+
+/// A contact could not be kept.
+pub fn contacts_error(error: &ContactsError) -> String {
+    match error {
+        ContactsError::Damaged(path) => format!("The list of people you have met, {}, is damaged.", path.display()),
+        ContactsError::Io(path, error) => {
+            format!("{} could not be written, so this will be forgotten: {error}.", path.display())
+        }
+    }
+}
+
+/// What is wrong with a pasted link.
+pub fn invite_error(error: &InviteError) -> String {
+    match error {
+        InviteError::Empty => "Paste the invite link that you were given.".into(),
+        InviteError::TooLong => "This is far longer than an invite link. Copy just the link.".into(),
+        InviteError::NotALink => "This is not an invite link. One begins with conclave://.".into(),
+        InviteError::OtherProduct => "This link belongs to something else than Conclave. Open it there.".into(),
+        InviteError::Truncated => "The end of this link is missing. Copy it again, whole.".into(),
+        InviteError::Mistyped => "Something in this link was changed on the way. Ask for it again.".into(),
+        InviteError::NewerVersion(_) => "This link was made by a newer Conclave. Update this one to join.".into(),
+        InviteError::Expired { at } => format!("This link stopped working {}. Ask for a new one.", ago(*at)),
+        InviteError::AddressMismatch { shown, actual } => format!(
+            "This link is not what it seems: it shows {shown} but leads to {actual}. Do not use it, and tell the person you have it from."
+        ),
+        InviteError::Invalid(_) => {
+            "This link is broken in a way that copying does not explain. Ask for a new one.".into()
+        }
+        _ => "This link cannot be used.".into(),
+    }
+}
+
+fn ago(at: u64) -> String {
+    let seconds = super::unix_now().saturating_sub(at);
+    match seconds {
+        0..120 => "just now".into(),
+        120..7_200 => format!("{} minutes ago", seconds / 60),
+        7_200..172_800 => format!("{} hours ago", seconds / 3_600),
+        _ => format!("{} days ago", seconds / 86_400),
+    }
+}
+
+/// What is wrong with a relay in the settings.
+pub fn relay_address_error(error: &RelayAddressError) -> String {
+    match error {
+        RelayAddressError::BadHost => "The relay in your settings is neither a name nor an address.".into(),
+        RelayAddressError::BadPort => "The port of the relay in your settings is not a number from 1 to 65535.".into(),
+        RelayAddressError::Unreachable => "Nothing can listen at the relay address in your settings.".into(),
+        _ => "Write the relay in your settings as relay.example, relay.example:7770, or wss://relay.example.".into(),
+    }
+}
+
+/// Why the relay inside the app does not run.
+pub fn relay_error(error: &RelayError) -> String {
+    format!("The relay inside Conclave could not start: {error}. Another program may use the network port; try again.")
+}
+
+/// Why the relay cannot be reached.
+pub fn relay_client_error(error: &RelayClientError, relay: &str) -> String {
+    match error {
+        RelayClientError::UnknownName => {
+            format!("No relay of the name {relay} is known. Check your network connection.")
+        }
+        RelayClientError::ConnectionRefused => {
+            format!("Nothing answers at the relay {relay}. The meeting may be over, or not have begun.")
+        }
+        RelayClientError::Unreachable => format!(
+            "The relay {relay} cannot be reached. Check your network connection. If the host sits behind a router, it may have to open a port, or use another relay."
+        ),
+        RelayClientError::Certificate => format!(
+            "The relay {relay} does not prove who it is: its certificate is not valid here. Something may stand in between."
+        ),
+        RelayClientError::NotARelay | RelayClientError::Protocol => format!("What answers at {relay} is not a relay."),
+        RelayClientError::Refused(RefusedCode::Version) => {
+            format!("The relay {relay} speaks another version than this Conclave. Update whichever is older.")
+        }
+        RelayClientError::Refused(_) => format!("The relay {relay} is too busy, or full. Trying again…"),
+        RelayClientError::Lost => format!("The connection to the relay {relay} broke. Trying again…"),
+        _ => format!("The relay {relay} cannot be used: {error}."),
+    }
+}
+
+/// Why the router opened no port.
+pub fn port_mapping_error(error: &PortMappingError) -> String {
+    format!("Your router did not open a port: {error}. People outside your network need another relay.")
+}
+
+/// Why a guest was not let in.
+pub fn declined(reason: DeclineReason) -> String {
+    match reason {
+        DeclineReason::Declined => "The host did not let you in.".into(),
+        DeclineReason::Full => "This meeting is full: in this version two people can meet.".into(),
+        DeclineReason::Busy => "Too many people are at the door. Try again in a minute.".into(),
+        DeclineReason::Unanswered => "Nobody answered the door. Ask the host, and try again.".into(),
+        DeclineReason::OwnIdentity => {
+            "This is your own meeting: this device has the host's identity. Start with another --config folder to meet yourself.".into()
+        }
+        _ => "You were not let in, for a reason that this version does not know. It may be too old.".into(),
+    }
+}
+
+/// Why a peer, or the host, is gone.
+pub fn left(reason: LeaveReason) -> &'static str {
+    match reason {
+        LeaveReason::Left => "left",
+        LeaveReason::MeetingOver => "ended the meeting",
+        LeaveReason::Violation => "closed the session, because what this device sent was not right",
+        LeaveReason::Replaced => "has seen you come in from elsewhere",
+        LeaveReason::Dropped => "heard nothing from this device for too long",
+        _ => "closed the session",
+    }
+}
+
+/// A camera that does not run.
+pub fn camera_error(error: &CameraError) -> String {
+    match error {
+        CameraError::NoCamera => "No camera is connected.".into(),
+        CameraError::NotFound(name) => format!("The camera “{name}” is not connected."),
+        CameraError::Busy => "Another program is using the camera. Close it there, or choose another camera.".into(),
+        CameraError::Permission => {
+            "This system does not let Conclave use the camera. Allow it in the system's privacy settings.".into()
+        }
+        CameraError::Lost => "The camera was disconnected.".into(),
+        CameraError::Format => "This camera offers no kind of picture that Conclave can use.".into(),
+        CameraError::File { path, why } => format!("{} cannot be played: {why}.", path.display()),
+        other => format!("The camera does not work: {other}."),
+    }
+}
+
+/// What a microphone or speaker is doing.
+pub(crate) fn sound_state(state: SoundState) -> DeviceState {
+    match state {
+        SoundState::Opening => DeviceState::Opening,
+        SoundState::Running(name) => DeviceState::Running(name),
+        SoundState::Failed(error) => DeviceState::Failed(sound_error(&error)),
+    }
+}
+
+fn sound_error(error: &SoundError) -> String {
+    match error {
+        SoundError::NoDevice => "No such device is connected.".into(),
+        SoundError::NotFound(name) => format!("“{name}” is not connected."),
+        SoundError::Busy => "Another program is using it. Close it there, or choose another.".into(),
+        SoundError::Permission => {
+            "This system does not let Conclave use it. Allow it in the system's privacy settings.".into()
+        }
+        SoundError::Lost => "It was disconnected, or it stopped answering.".into(),
+        other => format!("It does not work: {other}."),
+    }
+}
+
+/// Nobody who could be the host answered in time.
+pub fn no_answer(forged: u32) -> String {
+    if forged > 0 {
+        "Answers came that the host cannot have sent: something between you and the host made or damaged them. You were not let in, and nothing was shown to anyone.".into()
+    } else {
+        "The relay was reached, but the host did not answer. The meeting may be over, or this link withdrawn. Ask the host.".into()
+    }
+}
+
+/// Somebody else than the link's host answered.
+pub fn wrong_host() -> String {
+    "Whoever answered is not the person this link belongs to, so you were not let in. Ask the host for a new link, over another channel.".into()
+}
+
+/// Something that a meeting does not allow.
+pub fn meeting_error(error: &MeetingError) -> String {
+    match error {
+        MeetingError::Full => "This meeting is full: in this version two people can meet. They can come in when somebody leaves.".into(),
+        MeetingError::OwnInvite => {
+            "This link leads to your own meeting. To meet yourself on one computer, start a second Conclave with another --config folder.".into()
+        }
+        MeetingError::NoSuchPeer | MeetingError::NotWaiting | MeetingError::NotAdmitted => "They have gone.".into(),
+        other => format!("That is not possible: {other}."),
+    }
+}

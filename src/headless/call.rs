@@ -1,0 +1,369 @@
+//! `conclave call`: a whole meeting from the command line, on the engine that the window drives.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+
+use crate::engine::measure::{Measurements, Recordings};
+use crate::engine::view::{DeviceState, PeerLink, Stage};
+use crate::engine::{self, Command, EngineOptions, Event, Handle, Intent, View};
+use crate::headless::report::{
+    AudioReport, PeerReport, Percentiles, Report, RouteReport, Sent, VideoReport, process_cost,
+};
+use crate::media::device::{CameraChoice, MicChoice, SpeakerChoice};
+use crate::media::source::VideoFormat;
+
+/// The one suite there is (RFC 9605 §4.5, 0x0005).
+const SUITE: &str = "AES_256_GCM_SHA512_128";
+/// Ends a run in which nobody ever came.
+const DEFAULT_WAIT: u64 = 60;
+
+/// A meeting without a window.
+#[derive(Args, Clone)]
+pub struct CallArgs {
+    /// Invite link to join; without one, a meeting is started and its link printed alone on the first line of standard output
+    pub link: Option<String>,
+    /// Name that the others see
+    #[arg(long, default_value = "Guest")]
+    pub name: String,
+    /// `test` (built-in moving picture), a .y4m file, a device's name, or `none`
+    #[arg(long, default_value = "none", value_name = "SOURCE")]
+    pub camera: String,
+    /// `test` (built-in voice), a .wav file, a device's name, or `none`
+    #[arg(long, default_value = "none", value_name = "SOURCE")]
+    pub mic: String,
+    /// `default`, a device's name, or `none`
+    #[arg(long, default_value = "none", value_name = "DEVICE")]
+    pub speaker: String,
+    /// How long the call lasts once it is connected
+    #[arg(long, default_value_t = 30, value_name = "N")]
+    pub seconds: u64,
+    /// How long to wait for it to connect
+    #[arg(long, default_value_t = DEFAULT_WAIT, value_name = "N")]
+    pub wait: u64,
+    /// Let everyone in who knows the link (hosting only); without it nobody is let in
+    #[arg(long)]
+    pub admit_all: bool,
+    /// Use this relay instead of the one inside the app (hosting only): `host:port`, `wss://host`
+    #[arg(long, value_name = "ADDRESS")]
+    pub relay: Option<String>,
+    /// Size and rate of the picture
+    #[arg(long, default_value = "1280x720@30", value_name = "WxH@FPS", value_parser = video_format)]
+    pub video: VideoFormat,
+    /// Write a JSON report here
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Write the last picture of the first peer here, as PNG
+    #[arg(long, value_name = "FILE")]
+    pub snapshot: Option<PathBuf>,
+    /// Write every decoded picture of the first peer here, as Y4M
+    #[arg(long, value_name = "FILE")]
+    pub record_video: Option<PathBuf>,
+    /// Write all that is heard here, as WAV
+    #[arg(long, value_name = "FILE")]
+    pub record_audio: Option<PathBuf>,
+    /// Write the encoded pictures as sent, before sealing, here (H.264 Annex B)
+    #[arg(long, value_name = "FILE")]
+    pub record_encoded: Option<PathBuf>,
+}
+
+/// Reads a size such as `1280x720@30`.
+fn video_format(text: &str) -> Result<VideoFormat, String> {
+    let parse = || {
+        let (size, fps) = text.split_once('@').unwrap_or((text, "30"));
+        let (width, height) = size.split_once('x')?;
+        Some((width.parse().ok()?, height.parse().ok()?, fps.parse().ok()?))
+    };
+    match parse() {
+        Some((width @ 64..=1920, height @ 64..=1088, fps @ 1..=60)) => Ok(VideoFormat { width, height, fps }),
+        _ => Err("write it as 1280x720@30, at most 1920x1088@60".into()),
+    }
+}
+
+/// Holds the call. Exit status 0 only if it was held.
+pub fn run(args: CallArgs, config: PathBuf) -> ExitCode {
+    let say = |line: &str| {
+        let _ = writeln!(std::io::stderr(), "{line}");
+    };
+    let wanted = Recordings {
+        video: args.record_video.clone(),
+        audio: args.record_audio.clone(),
+        encoded: args.record_encoded.clone(),
+    };
+    let measurements = match Measurements::new(wanted) {
+        Ok(measurements) => Arc::new(measurements),
+        Err(error) => {
+            say(&format!("A recording cannot be written: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let changed = Arc::new(tokio::sync::Notify::new());
+    let options = EngineOptions {
+        config,
+        video: args.video,
+        keep_settings: false,
+        relay: args.relay.clone(),
+        measure: Some(measurements.clone()),
+    };
+    let wake = {
+        let changed = changed.clone();
+        Arc::new(move || changed.notify_one())
+    };
+    let handle = match engine::start(options, wake) {
+        Ok(handle) => handle,
+        Err(error) => {
+            say(&engine::words::start_error(&error));
+            return ExitCode::FAILURE;
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            say(&format!("This program could not start its timers: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let held = runtime.block_on(hold(&args, handle, &measurements, &say));
+    let report = report(&measurements, held);
+    if let Some(path) = &args.snapshot {
+        match measurements.snapshot() {
+            Some(png) => {
+                if let Err(error) = std::fs::write(path, png) {
+                    say(&format!("The snapshot could not be written to {}: {error}", path.display()));
+                }
+            }
+            None => say("There is no snapshot: no picture arrived."),
+        }
+    }
+    if let Some(path) = &args.report {
+        let text = serde_json::to_string_pretty(&report).unwrap_or_default();
+        if let Err(error) = std::fs::write(path, text + "\n") {
+            say(&format!("The report could not be written to {}: {error}", path.display()));
+            return ExitCode::FAILURE;
+        }
+    }
+    for error in &report.errors {
+        say(error);
+    }
+    if held { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// What has been said already, so that each thing is said once.
+#[derive(Default)]
+struct Told {
+    link: bool,
+    step: Option<String>,
+    peers: Vec<u32>,
+    knocks: Vec<u32>,
+    devices: Vec<String>,
+}
+
+async fn hold(args: &CallArgs, mut handle: Handle, measurements: &Measurements, say: &dyn Fn(&str)) -> bool {
+    handle.send(Command::ChooseCamera(args.camera.parse().unwrap_or(CameraChoice::None)));
+    handle.send(Command::ChooseMic(args.mic.parse().unwrap_or(MicChoice::None)));
+    handle.send(Command::ChooseSpeaker(args.speaker.parse().unwrap_or(SpeakerChoice::None)));
+    handle.send(Command::Prepare(args.link.clone().map_or(Intent::Start, Intent::Join)));
+    handle.send(Command::SetMic(args.mic != "none"));
+    handle.send(Command::SetCamera(args.camera != "none"));
+    handle.send(Command::Enter { name: args.name.clone() });
+
+    let give_up = Instant::now() + Duration::from_secs(args.wait);
+    let mut until: Option<Instant> = None;
+    let mut told = Told::default();
+    let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    let mut held = false;
+    loop {
+        let second = tokio::select! {
+            alive = handle.changed() => { if !alive { break } false }
+            _ = seconds.tick() => true,
+            _ = tokio::signal::ctrl_c() => break,
+        };
+        while let Some(event) = handle.next_event() {
+            if let Event::Toast { text, .. } = event {
+                measurements.note_error(&text);
+                say(&text);
+            }
+        }
+        let view = handle.view();
+        narrate(&view, &mut told, args, &handle, say);
+        match &view.stage {
+            Stage::Ended(ended) => {
+                say(&ended.reason);
+                if ended.failed {
+                    measurements.note_error(&ended.reason);
+                }
+                break;
+            }
+            Stage::Meeting(meeting) => {
+                let live = meeting.peers.iter().any(|peer| peer.link == PeerLink::Live);
+                if live && until.is_none() {
+                    until = Some(Instant::now() + Duration::from_secs(args.seconds));
+                }
+                held |= live && measurements.media_arrived();
+                if second && until.is_some() {
+                    say(&statistics(&view));
+                }
+                if until.is_some() && meeting.peers.is_empty() {
+                    say("Everyone else has left.");
+                    break;
+                }
+            }
+            _ => {}
+        }
+        let now = Instant::now();
+        if until.is_some_and(|until| now >= until) {
+            break;
+        }
+        if until.is_none() && now >= give_up {
+            let sentence = format!("Nobody was connected within {} seconds.", args.wait);
+            say(&sentence);
+            measurements.note_error(&sentence);
+            break;
+        }
+    }
+    handle.send(Command::Leave);
+    handle.send(Command::Quit);
+    // The engine says goodbye to the others before it stops; it bounds that time itself.
+    while handle.changed().await {}
+    held
+}
+
+fn narrate(view: &View, told: &mut Told, args: &CallArgs, handle: &Handle, say: &dyn Fn(&str)) {
+    for (what, state) in [("camera", &view.own.camera), ("microphone", &view.own.mic), ("speaker", &view.own.speaker)] {
+        if let DeviceState::Failed(sentence) = state {
+            let line = format!("No {what}: {sentence}");
+            if !told.devices.contains(&line) {
+                say(&line);
+                told.devices.push(line);
+            }
+        }
+    }
+    match &view.stage {
+        Stage::Connecting(connecting) if told.step.as_ref() != Some(&connecting.step) => {
+            say(&connecting.step);
+            told.step = Some(connecting.step.clone());
+        }
+        Stage::Lobby(lobby) if told.step.as_deref() != Some("lobby") => {
+            say("Waiting for the host to let you in.");
+            say(&format!("Safety number  {}", lobby.safety_number));
+            told.step = Some("lobby".into());
+        }
+        Stage::Meeting(meeting) => {
+            if let (Some(link), false) = (&meeting.link, told.link) {
+                let mut out = std::io::stdout();
+                let _ = writeln!(out, "{link}").and_then(|()| out.flush());
+                told.link = true;
+            }
+            for knock in &meeting.knocks {
+                if args.admit_all {
+                    handle.send(Command::Admit(knock.id));
+                } else if !told.knocks.contains(&knock.id) {
+                    say(&format!(
+                        "{} is at the door ({}), and stays there: --admit-all was not given.",
+                        knock.name, knock.fingerprint
+                    ));
+                    told.knocks.push(knock.id);
+                }
+            }
+            for peer in &meeting.peers {
+                if !told.peers.contains(&peer.id) {
+                    say(&format!("{} is here.", peer.name));
+                    say(&format!("Safety number  {}", peer.safety_number));
+                    told.peers.push(peer.id);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn statistics(view: &View) -> String {
+    let Stage::Meeting(meeting) = &view.stage else { return String::new() };
+    let mut line = format!("{:>4} s", meeting.since.elapsed().as_secs());
+    for peer in &meeting.peers {
+        let stats = &peer.stats;
+        let rtt = stats.rtt_ms.map_or_else(|| "–".to_owned(), |rtt| format!("{rtt:.1}"));
+        line += &format!(
+            "   {}  {}×{} {:.0} fps   in {:.0} kbit/s   out {:.0} kbit/s   rtt {rtt} ms   loss {:.1} %   key {}",
+            peer.name,
+            stats.width,
+            stats.height,
+            stats.fps,
+            stats.receive_kbps,
+            stats.send_kbps,
+            stats.loss_percent,
+            peer.generation,
+        );
+    }
+    line
+}
+
+fn report(measurements: &Measurements, held: bool) -> Report {
+    let (cpu_seconds, rss_peak_mb) = process_cost();
+    let sent = measurements.sent();
+    let peers = measurements.peers();
+    Report {
+        held,
+        connect_ms: measurements.connect_ms(),
+        first_frame_ms: measurements.first_frame_ms(),
+        peers: peers
+            .into_iter()
+            .map(|peer| PeerReport {
+                name: peer.name,
+                safety_number: peer.safety_number,
+                video: VideoReport {
+                    sent: sent.video,
+                    received: peer.video_received,
+                    decoded: peer.video_decoded,
+                    dropped: peer.video_dropped,
+                    last_counter: peer.last_counter,
+                    freeze_ms: peer.freeze_ms,
+                    latency_ms: Percentiles::of(&peer.latencies),
+                },
+                audio: AudioReport {
+                    sent: sent.audio,
+                    received: peer.audio_received,
+                    concealed: peer.audio_concealed,
+                    rms_dbfs: measurements.heard_dbfs(),
+                },
+                route: peer.route.map(|route| RouteReport {
+                    relayed: route.relayed,
+                    local: route.local,
+                    remote: route.remote,
+                }),
+                key_generation: peer.generation,
+                unopened: peer.unopened,
+            })
+            .collect(),
+        sent: Sent {
+            video: sent.video,
+            video_dropped: sent.video_dropped,
+            video_bytes: sent.video_bytes,
+            audio: sent.audio,
+        },
+        cipher_suite: SUITE,
+        post_quantum: true,
+        refused_at_door: measurements.refused(),
+        cpu_seconds,
+        rss_peak_mb,
+        errors: measurements.errors(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_video_size_is_bounded() {
+        assert_eq!(video_format("640x360@15"), Ok(VideoFormat { width: 640, height: 360, fps: 15 }));
+        assert_eq!(video_format("640x360"), Ok(VideoFormat { width: 640, height: 360, fps: 30 }));
+        for bad in ["", "x", "640", "1x1", "99999x720@30", "640x360@0", "640x360@1000"] {
+            assert!(video_format(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! What a headless call says about itself when it is over: JSON, one object.
+
+use serde::Serialize;
+
+/// The report of one call. Milliseconds are measured from the process's own start of the call.
+#[derive(Debug, Default, Serialize)]
+pub struct Report {
+    /// The call was held: somebody was admitted, and media flowed both ways as far as devices were on.
+    pub held: bool,
+    /// From the start (joining) or the knock (hosting) to a connected path, in milliseconds.
+    pub connect_ms: Option<f64>,
+    /// From the same moment to the first decoded picture.
+    pub first_frame_ms: Option<f64>,
+    /// Frames this side encoded, sealed and handed to paths.
+    pub sent: Sent,
+    /// Each peer of the call.
+    pub peers: Vec<PeerReport>,
+    /// SFrame cipher suite (RFC 9605 §4.5).
+    pub cipher_suite: &'static str,
+    /// The handshake mixed in ML-KEM-768. There is no other kind.
+    pub post_quantum: bool,
+    /// Attempts at the door that did not know an invite's secret (hosting only).
+    pub refused_at_door: u64,
+    /// CPU time used by this process, user and system; null where the system does not say.
+    pub cpu_seconds: Option<f64>,
+    /// Largest resident memory of this process; null where the system does not say.
+    pub rss_peak_mb: Option<f64>,
+    /// What went wrong, in sentences.
+    pub errors: Vec<String>,
+}
+
+/// What this side sent.
+#[derive(Debug, Default, Serialize)]
+pub struct Sent {
+    /// Pictures sealed.
+    pub video: u64,
+    /// Pictures given up because a path was full or the encoder skipped them.
+    pub video_dropped: u64,
+    /// Sealed video bytes.
+    pub video_bytes: u64,
+    /// Packets of sound sealed.
+    pub audio: u64,
+}
+
+/// One peer as this side met it.
+#[derive(Debug, Default, Serialize)]
+pub struct PeerReport {
+    /// The name they gave.
+    pub name: String,
+    /// Pair safety number, 60 digits.
+    pub safety_number: String,
+    /// Pictures from them.
+    pub video: VideoReport,
+    /// Sound from them.
+    pub audio: AudioReport,
+    /// How media travelled.
+    pub route: Option<RouteReport>,
+    /// Last key generation they sealed with.
+    pub key_generation: u32,
+    /// Frames that did not open.
+    pub unopened: u64,
+}
+
+/// Pictures from a peer.
+#[derive(Debug, Default, Serialize)]
+pub struct VideoReport {
+    /// Pictures that this side sent while the peer was there.
+    pub sent: u64,
+    /// Sealed pictures that arrived whole and opened.
+    pub received: u64,
+    /// Of those, decoded.
+    pub decoded: u64,
+    /// Of those, not decodable (a picture before them was lost) or too late.
+    pub dropped: u64,
+    /// The counter in the newest test picture, if they sent one.
+    pub last_counter: Option<u64>,
+    /// Pauses of more than 200 ms between two pictures, added up.
+    pub freeze_ms: u64,
+    /// From the time in the test picture to its decoding here (same clock on both sides assumed); null for other pictures.
+    pub latency_ms: Option<Percentiles>,
+}
+
+/// Sound from a peer.
+#[derive(Debug, Default, Serialize)]
+pub struct AudioReport {
+    /// Packets that this side sent.
+    pub sent: u64,
+    /// Packets that arrived and opened.
+    pub received: u64,
+    /// Blocks of 20 ms that had to be made up.
+    pub concealed: u64,
+    /// Loudness of all that was played, dB below full scale; null for silence.
+    pub rms_dbfs: Option<f64>,
+}
+
+/// How media travelled.
+#[derive(Debug, Default, Serialize)]
+pub struct RouteReport {
+    /// Through a TURN relay.
+    pub relayed: bool,
+    /// Own address and port.
+    pub local: String,
+    /// Theirs.
+    pub remote: String,
+}
+
+/// A distribution by three of its points.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Serialize)]
+pub struct Percentiles {
+    /// Half are no larger.
+    pub p50: f64,
+    /// 95 in 100 are no larger.
+    pub p95: f64,
+    /// 99 in 100 are no larger.
+    pub p99: f64,
+}
+
+impl Percentiles {
+    /// Of all `values`; `None` where there are none.
+    pub fn of(values: &[f64]) -> Option<Self> {
+        let mut sorted = values.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let at = |part: f64| sorted.get(((sorted.len().checked_sub(1)?) as f64 * part).round() as usize).copied();
+        Some(Self { p50: at(0.5)?, p95: at(0.95)?, p99: at(0.99)? })
+    }
+}
+
+/// CPU seconds used and peak resident memory in MB, as the kernel counts them (Linux: `/proc/self`).
+pub fn process_cost() -> (Option<f64>, Option<f64>) {
+    (cpu_seconds(), peak_memory_mb())
+}
+
+fn cpu_seconds() -> Option<f64> {
+    // Linux accounts run time per thread in nanoseconds; threads that have ended count in `stat`, in hundredths (proc(5)).
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let after_name = stat.rsplit_once(')')?.1;
+    let fields: Vec<&str> = after_name.split_whitespace().collect();
+    let ticks: f64 = fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?;
+    Some(ticks / 100.0)
+}
+
+fn peak_memory_mb() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.split_whitespace().next()?.parse::<f64>().ok()? / 1024.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_points_of_the_sorted_values() {
+        let values: Vec<f64> = (0..=100).rev().map(f64::from).collect();
+        assert_eq!(Percentiles::of(&values), Some(Percentiles { p50: 50.0, p95: 95.0, p99: 99.0 }));
+        assert_eq!(Percentiles::of(&[]), None);
+    }
+}

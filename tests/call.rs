@@ -1,0 +1,189 @@
+//! Two people meet: real processes, a real relay between them, real codecs.
+
+mod processes;
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use conclave::media::frame::Picture;
+use conclave::media::h264::H264Decoder;
+use conclave::media::test_voice::TestVoice;
+use conclave::media::{stamp, wav, y4m};
+use processes::{Call, Relay};
+
+const SECONDS: &str = "8";
+const PATIENCE: Duration = Duration::from_secs(60);
+const VIDEO: &str = "640x360@30";
+
+#[test]
+fn two_people_see_hear_and_can_verify_each_other_through_a_third_partys_relay() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ana, ben) = (folder.path().join("ana"), folder.path().join("ben"));
+    let encoded = ana.join("sent.h264");
+    let (seen, heard, shot) = (ben.join("seen.y4m"), ben.join("heard.wav"), ben.join("shot.png"));
+    let relay = Relay::start(None);
+    #[rustfmt::skip]
+    let mut host = Call::start("Ana", &ana, &[
+        "--relay", &relay.address, "--camera", "test", "--mic", "test", "--admit-all", "--seconds", SECONDS, "--video", VIDEO,
+        "--record-encoded", encoded.to_str().unwrap(),
+    ]);
+    let link = host.process.line(PATIENCE);
+    #[rustfmt::skip]
+    let guest = Call::start("Ben", &ben, &[
+        &link, "--camera", "test", "--mic", "test", "--seconds", SECONDS, "--video", VIDEO,
+        "--record-video", seen.to_str().unwrap(), "--record-audio", heard.to_str().unwrap(), "--snapshot", shot.to_str().unwrap(),
+    ]);
+    guest.process.succeeds(PATIENCE);
+    host.process.succeeds(PATIENCE);
+
+    let (at_ana, at_ben) = (Call::report(&ana), Call::report(&ben));
+    let (ben_seen, ana_seen) = (&at_ana["peers"][0], &at_ben["peers"][0]);
+    assert_eq!((ben_seen["name"].as_str(), ana_seen["name"].as_str()), (Some("Ben"), Some("Ana")));
+    let number = ana_seen["safety_number"].as_str().unwrap();
+    assert_eq!(number.chars().filter(char::is_ascii_digit).count(), 60);
+    assert_eq!(ben_seen["safety_number"].as_str(), Some(number));
+    assert_eq!(at_ben["post_quantum"], true);
+
+    for (name, report, peer, sender) in [("Ana", &at_ana, ben_seen, &at_ben), ("Ben", &at_ben, ana_seen, &at_ana)] {
+        assert_eq!(report["held"], true, "{name}: {report:#}");
+        assert_eq!(report["errors"].as_array().map(Vec::len), Some(0), "{name}: {report:#}");
+        // The end of one call cuts the tail of the other's stream: half a second is not held against it.
+        let sent = sender["sent"]["video"].as_u64().unwrap() - 15;
+        let decoded = peer["video"]["decoded"].as_u64().unwrap();
+        assert!(decoded * 100 >= sent * 95, "{name} decoded {decoded} of {sent}: {report:#}");
+        assert!(sent > 120, "{name}'s peer sent only {sent} pictures");
+        let packets = sender["sent"]["audio"].as_u64().unwrap() - 25;
+        assert!(peer["audio"]["received"].as_u64().unwrap() * 100 >= packets * 95, "{name}: {report:#}");
+        assert_eq!(peer["unopened"], 0, "{name}: {report:#}");
+    }
+
+    let pictures = read_pictures(&seen);
+    assert!(pictures.len() > 120, "{} pictures recorded", pictures.len());
+    let counters: Vec<u32> =
+        pictures.iter().map(|picture| stamp::read(picture).expect("each picture carries its stamp").counter).collect();
+    assert!(counters.is_sorted_by(|earlier, later| earlier < later), "the counter must advance: {counters:?}");
+
+    let as_sent = decode_as_sent(&std::fs::read(&encoded).unwrap());
+    let strangers = pictures.iter().filter(|picture| !as_sent.contains(&planes(picture))).count();
+    assert_eq!(strangers, 0, "of {} pictures, that many differ from what the sender encoded", pictures.len());
+
+    let likeness = likeness(&voice(30), &wav::read_all(&heard).unwrap());
+    assert!(likeness > 0.9, "what Ben heard resembles what Ana said by {likeness:.3} only");
+    assert!(std::fs::metadata(&shot).unwrap().len() > 1000);
+}
+
+#[test]
+fn a_wrong_secret_meets_silence_and_the_host_sees_a_counter_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ana, eve) = (folder.path().join("ana"), folder.path().join("eve"));
+    let relay = Relay::start(None);
+    #[rustfmt::skip]
+    let mut host = Call::start("Ana", &ana, &["--relay", &relay.address, "--admit-all", "--wait", "25", "--seconds", "1"]);
+    let link = host.process.line(PATIENCE);
+    let forged = processes_link_with_another_secret(&link);
+    let stranger = Call::start("Eve", &eve, &[&forged, "--wait", "12", "--seconds", "1"]);
+    let (status, said) = stranger.process.end(PATIENCE);
+    assert!(!status.success());
+    assert!(!said.contains("Ana"), "a stranger learns no name: {said}");
+    let (status, said) = host.process.end(PATIENCE);
+    assert!(!status.success(), "nobody came");
+    assert!(!said.contains("Eve"), "the host learns no name: {said}");
+    let report = Call::report(&ana);
+    assert!(report["refused_at_door"].as_u64().unwrap() >= 1, "{report:#}");
+    assert_eq!(report["peers"].as_array().unwrap().len(), 0);
+}
+
+#[test]
+fn the_relay_inside_the_app_is_enough() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ana, ben) = (folder.path().join("ana"), folder.path().join("ben"));
+    let mut host = Call::start("Ana", &ana, &["--mic", "test", "--admit-all", "--seconds", "3"]);
+    let link = host.process.line(PATIENCE);
+    let started = Instant::now();
+    let guest = Call::start("Ben", &ben, &[&link, "--mic", "test", "--seconds", "3"]);
+    guest.process.succeeds(PATIENCE);
+    host.process.succeeds(PATIENCE);
+    assert!(started.elapsed() < PATIENCE);
+    assert!(Call::report(&ben)["peers"][0]["audio"]["received"].as_u64().unwrap() > 50);
+}
+
+/// The same link with another invite secret: right room, right host, and no right to knock.
+fn processes_link_with_another_secret(link: &str) -> String {
+    use conclave::crypto::secret::Secret;
+    let mut invite = conclave::protocol::invite::Invite::parse(link, 0).unwrap();
+    invite.secret = Secret::new([7; 32]);
+    invite.to_link()
+}
+
+fn read_pictures(path: &std::path::Path) -> Vec<Picture> {
+    let mut reader = y4m::Y4mReader::open(path).unwrap();
+    std::iter::from_fn(|| reader.next_picture().unwrap()).collect()
+}
+
+fn planes(picture: &Picture) -> Vec<u8> {
+    let mut all = picture.y.clone();
+    all.extend_from_slice(&picture.u);
+    all.extend_from_slice(&picture.v);
+    ring::digest::digest(&ring::digest::SHA256, &all).as_ref().to_vec()
+}
+
+/// Every picture that the sender's stream decodes to, by digest. An access unit begins at a parameter set or a slice
+/// that follows a slice (one slice a picture: the encoder is single-threaded).
+fn decode_as_sent(stream: &[u8]) -> HashSet<Vec<u8>> {
+    let mut decoder = H264Decoder::new().unwrap();
+    let mut pictures = HashSet::new();
+    for unit in access_units(stream) {
+        if let Some(picture) = decoder.decode(unit).unwrap() {
+            pictures.insert(planes(&picture));
+        }
+    }
+    pictures
+}
+
+fn access_units(stream: &[u8]) -> Vec<&[u8]> {
+    let starts: Vec<usize> =
+        (0..stream.len().saturating_sub(4)).filter(|&at| stream[at..at + 4] == [0, 0, 0, 1]).collect();
+    let (mut units, mut begin, mut has_slice) = (Vec::new(), 0, false);
+    for &start in &starts {
+        let slice = matches!(stream[start + 4] & 0x1f, 1 | 5);
+        if has_slice {
+            units.push(&stream[begin..start]);
+            (begin, has_slice) = (start, false);
+        }
+        has_slice |= slice;
+    }
+    units.push(&stream[begin..]);
+    units
+}
+
+fn voice(seconds: usize) -> Vec<f32> {
+    let mut voice = TestVoice::default();
+    let mut block = [0.0; 960];
+    (0..seconds * 50)
+        .flat_map(|_| {
+            voice.fill(&mut block);
+            block
+        })
+        .collect()
+}
+
+/// Highest correlation of the two loudness curves (10 ms steps) over all shifts: 1 is the same speech.
+fn likeness(said: &[f32], heard: &[f32]) -> f64 {
+    let curve = |sound: &[f32]| -> Vec<f64> {
+        sound.chunks(480).map(|part| (part.iter().map(|s| f64::from(s * s)).sum::<f64>() / 480.0).sqrt()).collect()
+    };
+    let (said, heard) = (curve(said), curve(heard));
+    let heard = &heard[heard.iter().position(|&level| level > 1e-3).unwrap_or(0)..];
+    let span = heard.len().min(500);
+    (0..said.len().saturating_sub(span))
+        .map(|shift| correlation(&said[shift..shift + span], &heard[..span]))
+        .fold(0.0, f64::max)
+}
+
+fn correlation(a: &[f64], b: &[f64]) -> f64 {
+    let mean = |x: &[f64]| x.iter().sum::<f64>() / x.len() as f64;
+    let (ma, mb) = (mean(a), mean(b));
+    let dot: f64 = a.iter().zip(b).map(|(x, y)| (x - ma) * (y - mb)).sum();
+    let norm = |x: &[f64], m: f64| x.iter().map(|v| (v - m).powi(2)).sum::<f64>().sqrt();
+    dot / (norm(a, ma) * norm(b, mb)).max(1e-12)
+}
