@@ -326,6 +326,7 @@ mod tests {
             assert_eq!(sealed.len(), 1);
             let expected = usize::from(pause == 1);
             assert_eq!(b.handle(now, &sealed[0]).unwrap().ordered.len(), expected, "delivered once");
+            assert!(b.early.is_empty(), "nothing is kept of what was delivered");
         }
         a.resend();
         assert_eq!(drain(&mut a, now).len(), 1, "at once after a reconnect");

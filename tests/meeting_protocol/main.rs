@@ -273,8 +273,12 @@ fn after_a_relay_restart_nothing_is_lost_and_nothing_comes_twice() {
         }
         // Both connections break with messages under way, and come back under new numbers, in one order or the other.
         let (first, second) = if round % 2 == 0 { (0, 1) } else { (1, 0) };
-        network.disconnect(first);
-        network.disconnect(second);
+        if round < 2 {
+            network.disconnect(first);
+            network.disconnect(second);
+        } else {
+            network.die();
+        }
         network.run_for(secs(round * 7));
         network.connect(first);
         network.run_for(Duration::from_millis(500));
@@ -286,6 +290,31 @@ fn after_a_relay_restart_nothing_is_lost_and_nothing_comes_twice() {
     assert_eq!(network.candidates(0), wanted);
     assert_eq!(network.candidates(1), wanted);
     assert!(network.nodes.iter().all(|node| node.meeting.is_settled()));
+}
+
+#[test]
+fn a_session_follows_its_peer_to_a_new_connection_and_not_back() {
+    let network = Network::new(31);
+    let (mut host, invite) = host(31);
+    let (mut session, _) = raw_knock(&mut host, &invite, 2, &network);
+    host.admit(network.now, 1).unwrap();
+    let send = |host: &mut Meeting, from: u64, envelope: &[u8]| {
+        host.handle_relay(network.now, from, envelope);
+        let _ = payloads(host);
+        host.send_candidate(network.now, 1, "candidate".into()).unwrap();
+        std::iter::from_fn(|| host.poll_transmit()).map(|transmit| transmit.to).collect::<Vec<_>>()
+    };
+    let held_up = session.seal(&Message::Ping { token: 1 });
+    let newer = session.seal(&Message::Ping { token: 2 });
+    let mut forged = session.seal(&Message::Ping { token: 3 });
+    forged[30] ^= 1;
+    assert_eq!(send(&mut host, 10, &newer).last(), Some(&Some(10)));
+    assert_eq!(send(&mut host, 9, &held_up).last(), Some(&Some(10)), "older");
+    assert_eq!(send(&mut host, 11, &newer).last(), Some(&Some(10)), "replayed");
+    assert_eq!(send(&mut host, 12, &forged).last(), Some(&Some(10)), "forged");
+    host.handle_relay_left(network.now, 10);
+    host.send_candidate(network.now, 1, "candidate".into()).unwrap();
+    assert!(host.poll_transmit().is_some_and(|transmit| transmit.to.is_none()), "somewhere in the room");
 }
 
 #[test]

@@ -145,6 +145,12 @@ impl Network {
         }
     }
 
+    /// The relay itself dies, with everything on the way, and nobody is told who has gone.
+    pub(crate) fn die(&mut self) {
+        self.queue.clear();
+        self.nodes.iter_mut().for_each(|node| node.conn = None);
+    }
+
     pub(crate) fn with(&mut self, at: usize, act: impl FnOnce(&mut Meeting, Instant)) {
         act(&mut self.nodes[at].meeting, self.now);
         self.drain(at);
