@@ -59,7 +59,12 @@ fn left(events: &[Event]) -> Vec<(PeerNo, Departure)> {
 }
 
 /// A guest written by hand, up to and including its knock. Also everything the host has said to it.
-fn raw_knock(host: &mut Meeting, invite: &conclave::protocol::Invite, who: u8, n: &Network) -> (RawSession, Vec<Message>) {
+fn raw_knock(
+    host: &mut Meeting,
+    invite: &conclave::protocol::Invite,
+    who: u8,
+    n: &Network,
+) -> (RawSession, Vec<Message>) {
     let (mut session, mut said) = raw_session(host, invite, u64::from(who) + 1000, n);
     let proof = session.proof(&identity(who));
     let proof = session.seal(&proof);
@@ -70,7 +75,12 @@ fn raw_knock(host: &mut Meeting, invite: &conclave::protocol::Invite, who: u8, n
     (session, said)
 }
 
-fn raw_session(host: &mut Meeting, invite: &conclave::protocol::Invite, seed: u64, n: &Network) -> (RawSession, Vec<Message>) {
+fn raw_session(
+    host: &mut Meeting,
+    invite: &conclave::protocol::Invite,
+    seed: u64,
+    n: &Network,
+) -> (RawSession, Vec<Message>) {
     let (call, first) = RawCall::start(invite, seed);
     host.handle_relay(n.now, 9, &first);
     let second = payloads(host).pop().unwrap();
@@ -148,10 +158,7 @@ fn the_lobby_shows_the_host_and_nothing_else() {
     network.run_for(secs(4));
     assert_eq!(network.kinds(0), ["knocked"]);
     assert_eq!(network.kinds(1), ["reached"]);
-    assert_eq!(
-        network.nodes[1].meeting.send_offer(network.now, 1, "v=0".into()),
-        Err(MeetingError::NotAdmitted)
-    );
+    assert_eq!(network.nodes[1].meeting.send_offer(network.now, 1, "v=0".into()), Err(MeetingError::NotAdmitted));
 }
 
 #[test]
@@ -169,7 +176,8 @@ fn before_admission_the_host_says_its_proof_and_nothing_else() {
         host.handle_relay(network.now + secs(second), 9, &ping);
     }
     assert_eq!(kinds(&said), ["proof"]);
-    let peer = events(&mut host).iter().find_map(|e| if let Event::Knocked { peer, .. } = e { Some(*peer) } else { None });
+    let peer =
+        events(&mut host).iter().find_map(|e| if let Event::Knocked { peer, .. } = e { Some(*peer) } else { None });
     host.admit(network.now + secs(60), peer.unwrap()).unwrap();
     let said: Vec<Message> = payloads(&mut host).iter().filter_map(|payload| session.open(payload)).collect();
     assert_eq!(kinds(&said), ["admit", "media state", "sender key"]);
@@ -602,7 +610,8 @@ fn stopping_a_peer_takes_its_keys_away_and_resuming_gives_new_ones() {
     network.with(0, |meeting, now| meeting.stop(now, at_host).unwrap());
     network.with(1, |meeting, now| meeting.send_candidate(now, at_guest, "candidate".into()).unwrap());
     network.run_for(secs(301));
-    let kinds: Vec<&str> = network.nodes[0].events[before..].iter().map(Event::kind).filter(|k| *k != "round trip").collect();
+    let kinds: Vec<&str> =
+        network.nodes[0].events[before..].iter().map(Event::kind).filter(|k| *k != "round trip").collect();
     assert_eq!(kinds, ["retire key", "send key gone"]);
     assert_eq!(network.send_keys(0).len(), 1);
     network.with(0, |meeting, now| meeting.resume(now, at_host).unwrap());
@@ -722,7 +731,9 @@ fn assert_right_keys(network: &Network, seed: u64) {
         let other = 1 - at;
         for event in &network.nodes[at].events {
             match event {
-                Event::Admitted { identity, .. } | Event::Knocked { identity, .. } | Event::Reached { identity, .. } => {
+                Event::Admitted { identity, .. }
+                | Event::Knocked { identity, .. }
+                | Event::Reached { identity, .. } => {
                     assert_eq!(*identity, keys[other], "seed {seed}: a session with somebody else");
                 }
                 Event::Left { why: Departure::Broke(rule), .. } => panic!("seed {seed}: an honest peer broke {rule}"),
@@ -772,7 +783,10 @@ fn schedule(seed: u64) {
     // From now on the relay is fair; both meet, or had already met.
     network.malice = virtual_relay::Malice::default();
     let connected = network.run_until(secs(25), |n| {
-        n.candidates(0).len() == 12 && n.candidates(1).len() == 12 && !n.send_keys(0).is_empty() && !n.send_keys(1).is_empty()
+        n.candidates(0).len() == 12
+            && n.candidates(1).len() == 12
+            && !n.send_keys(0).is_empty()
+            && !n.send_keys(1).is_empty()
     });
     assert_right_keys(&network, seed);
     let wanted: Vec<String> = (0..12).map(|number| format!("candidate {number}")).collect();

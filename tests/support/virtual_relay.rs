@@ -179,9 +179,7 @@ impl Network {
     /// One delivery or one timeout, not later than `end`.
     fn step(&mut self, end: Instant) -> bool {
         let delivery = self.queue.keys().next().copied();
-        let timer = (0..self.nodes.len())
-            .filter_map(|at| Some((self.nodes[at].meeting.poll_timeout()?, at)))
-            .min();
+        let timer = (0..self.nodes.len()).filter_map(|at| Some((self.nodes[at].meeting.poll_timeout()?, at))).min();
         let due = [delivery.map(|(at, _)| at), timer.map(|(at, _)| at)].into_iter().flatten().min();
         let Some(due) = due.filter(|due| *due <= end) else { return false };
         self.now = self.now.max(due);
