@@ -386,3 +386,295 @@ impl Opener {
         Ok(Opened { stream, generation: number, counter })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::{
+        entropy::{self, Seeded},
+        vectors::{hex, package_file},
+    };
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    fn base(seed: u64) -> Secret<32> {
+        entropy::secret(&mut Seeded(seed))
+    }
+
+    fn pair(stream: Stream) -> (Sealer, Opener) {
+        let sealer = Sealer::new(Kid::new(3, stream, 7), &base(1));
+        let mut opener = Opener::new(3);
+        assert!(opener.insert(7, &base(1)));
+        (sealer, opener)
+    }
+
+    fn seal(sealer: &mut Sealer, text: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        sealer.seal(b"meta", text, &mut out).unwrap();
+        out
+    }
+
+    fn open(opener: &mut Opener, sealed: &[u8]) -> Result<(Opened, Vec<u8>), FrameError> {
+        let mut out = b"left over".to_vec();
+        let opened = opener.open(b"meta", sealed, &mut out);
+        assert!(opened.is_ok() || out.is_empty(), "an error leaves nothing behind");
+        Ok((opened?, out))
+    }
+
+    fn published() -> Value {
+        serde_json::from_str(&package_file("sframe", "src/test_vectors/test-vectors.json")).unwrap()
+    }
+
+    #[test]
+    fn headers_agree_with_rfc_9605_appendix_c() {
+        let vectors = published();
+        let cases = vectors["header"].as_array().unwrap();
+        assert!(cases.len() >= 280, "{} cases", cases.len());
+        for case in cases {
+            let (kid, counter) = (case["kid"].as_u64().unwrap(), case["ctr"].as_u64().unwrap());
+            let expected = hex(&case["encoded"]);
+            let mut out = [0; header::MAX_LENGTH];
+            let length = header::encode(kid, counter, &mut out);
+            assert_eq!(out[..length], expected);
+            assert_eq!(header::decode(&expected), Some((kid, counter, expected.len())));
+        }
+    }
+
+    #[test]
+    fn keys_and_frames_agree_with_rfc_9605_appendix_c() {
+        let vectors = published();
+        let cases = vectors["sframe"].as_array().unwrap();
+        let case = cases.iter().find(|case| case["cipher_suite"] == CIPHER_SUITE).unwrap();
+        let (kid, counter) = (case["kid"].as_u64().unwrap(), case["ctr"].as_u64().unwrap());
+        let (metadata, plaintext) = (hex(&case["metadata"]), hex(&case["pt"]));
+        let key = StreamKey::new(kid, &hex(&case["base_key"]));
+        assert_eq!(key.salt.expose()[..], hex(&case["sframe_salt"]));
+        assert_eq!(key.nonce(counter).as_ref()[..], hex(&case["nonce"]));
+        let (mut scratch, mut out) = (Vec::new(), Vec::new());
+        key.seal(kid, counter, &metadata, &plaintext, &mut scratch, &mut out).unwrap();
+        assert_eq!(out, hex(&case["ct"]));
+        let (head, ciphertext) = out.split_at(out.len() - plaintext.len() - TAG_LENGTH);
+        let mut opened = Vec::new();
+        key.open(counter, head, &metadata, ciphertext, &mut scratch, &mut opened).unwrap();
+        assert_eq!(opened, plaintext);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+
+        #[test]
+        fn a_second_implementation_agrees_in_both_directions(
+            secret in any::<[u8; 32]>(),
+            sender in any::<u16>(),
+            generation in any::<u32>(),
+            which in 0usize..3,
+            skipped in 0u64..MAX_FRAMES,
+            metadata in prop::collection::vec(any::<u8>(), 0..60),
+            plaintext in prop::collection::vec(any::<u8>(), 0..3000),
+        ) {
+            use sframe::{CipherSuite, frame, key::{DecryptionKey, EncryptionKey}};
+            let stream = Stream::ALL[which];
+            let kid = Kid::new(sender, stream, generation);
+            let suite = CipherSuite::AesGcm256Sha512;
+            // The derivation of a stream's key is ours; from there on it is RFC 9605.
+            let stream_base = kdf::derive::<32>(&secret, &[], stream.label());
+            let theirs = DecryptionKey::derive_from(suite, kid.0, stream_base.expose()).unwrap();
+            let secret = Secret::new(secret);
+            let mut sealer = Sealer::new(kid, &secret);
+            sealer.counter = skipped;
+            let mut sealed = Vec::new();
+            sealer.seal(&metadata, &plaintext, &mut sealed).unwrap();
+            let view = frame::EncryptedFrameView::try_with_meta_data(&sealed, &metadata).unwrap();
+            let opened = view.decrypt(&theirs).unwrap();
+            prop_assert_eq!(opened.payload(), &plaintext[..]);
+
+            let their_key = EncryptionKey::derive_from(suite, kid.0, stream_base.expose()).unwrap();
+            let mut counter = frame::MonotonicCounter::with_start_value(skipped, u64::MAX);
+            let media = frame::MediaFrameView::try_with_meta_data(&mut counter, &plaintext, &metadata).unwrap();
+            let encrypted = media.encrypt(&their_key).unwrap();
+            prop_assert_eq!(encrypted.sframe_cipher_text(), &sealed[..]);
+            let mut opener = Opener::new(sender);
+            opener.insert(generation, &secret);
+            let mut out = Vec::new();
+            let opened = opener.open(&metadata, encrypted.sframe_cipher_text(), &mut out).unwrap();
+            prop_assert_eq!(opened, Opened { stream, generation, counter: skipped });
+            prop_assert_eq!(out, plaintext);
+        }
+
+        #[test]
+        fn a_key_id_gives_back_what_it_was_made_of(sender in any::<u16>(), generation in any::<u32>(), which in 0usize..3) {
+            let kid = Kid::new(sender, Stream::ALL[which], generation);
+            prop_assert_eq!(
+                (kid.sender(), kid.stream(), kid.generation()),
+                (sender, Some(Stream::ALL[which]), Some(generation))
+            );
+        }
+
+        #[test]
+        fn no_bytes_make_the_opener_panic_or_open(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+            let (_, mut opener) = pair(Stream::Audio);
+            prop_assert!(open(&mut opener, &bytes).is_err());
+        }
+
+        #[test]
+        fn a_changed_frame_never_opens_and_the_real_one_still_does(
+            text in prop::collection::vec(any::<u8>(), 0..100),
+            changes in prop::collection::vec((any::<usize>(), 1..=255u8, any::<bool>()), 1..20),
+        ) {
+            let (mut sealer, mut opener) = pair(Stream::Camera);
+            let sealed = seal(&mut sealer, &text);
+            for (position, mask, cut) in changes {
+                let mut changed = sealed.clone();
+                let at = position % changed.len();
+                changed[at] ^= mask;
+                if cut {
+                    changed.truncate(at);
+                }
+                prop_assert!(open(&mut opener, &changed).is_err());
+            }
+            prop_assert_eq!(open(&mut opener, &sealed).unwrap().1, text);
+        }
+    }
+
+    #[test]
+    fn a_frame_opens_once_whatever_the_order() {
+        for stream in Stream::ALL {
+            let (mut sealer, mut opener) = pair(stream);
+            let sealed: Vec<_> = (0..200u8).map(|n| seal(&mut sealer, &[n])).collect();
+            for n in (0..200).rev() {
+                let (opened, text) = open(&mut opener, &sealed[n]).unwrap();
+                assert_eq!(opened, Opened { stream, generation: 7, counter: n as u64 });
+                assert_eq!(text, [n as u8]);
+            }
+            assert!(sealed.iter().all(|frame| open(&mut opener, frame) == Err(FrameError::Replayed)));
+        }
+    }
+
+    #[test]
+    fn windows_hold_512_frames_of_sound_and_1024_pictures() {
+        for (stream, size) in [(Stream::Audio, 512), (Stream::Camera, 1024), (Stream::Screen, 1024)] {
+            let (mut sealer, mut opener) = pair(stream);
+            let sealed: Vec<_> = (0..=size).map(|_| seal(&mut sealer, b"")).collect();
+            open(&mut opener, &sealed[size]).unwrap();
+            assert_eq!(open(&mut opener, &sealed[0]), Err(FrameError::TooOld));
+            assert!(open(&mut opener, &sealed[1]).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_forged_frame_does_not_move_the_window() {
+        let (mut sealer, mut opener) = pair(Stream::Audio);
+        let real = seal(&mut sealer, b"real");
+        sealer.counter = MAX_FRAMES - 1;
+        let mut far_ahead = seal(&mut sealer, b"far ahead");
+        let last = far_ahead.len() - 1;
+        far_ahead[last] ^= 1;
+        assert_eq!(open(&mut opener, &far_ahead), Err(FrameError::Forged));
+        assert_eq!(open(&mut opener, &real).unwrap().1, b"real");
+    }
+
+    #[test]
+    fn metadata_is_bound() {
+        let (mut sealer, mut opener) = pair(Stream::Audio);
+        let sealed = seal(&mut sealer, b"text");
+        let mut out = Vec::new();
+        assert_eq!(opener.open(b"mate", &sealed, &mut out), Err(FrameError::Forged));
+        assert_eq!(opener.open(b"", &sealed, &mut out), Err(FrameError::Forged));
+        assert!(opener.open(b"meta", &sealed, &mut out).is_ok());
+    }
+
+    #[test]
+    fn a_frame_of_another_sender_stream_or_generation_is_refused_by_name() {
+        let (_, mut opener) = pair(Stream::Audio);
+        let frame = |sender, stream, generation, seed| {
+            seal(&mut Sealer::new(Kid::new(sender, stream, generation), &base(seed)), b"text")
+        };
+        assert_eq!(open(&mut opener, &frame(4, Stream::Audio, 7, 1)), Err(FrameError::WrongSender));
+        let later = Kid::new(3, Stream::Audio, 8).0;
+        assert_eq!(open(&mut opener, &frame(3, Stream::Audio, 8, 1)), Err(FrameError::UnknownKey(later)));
+        assert_eq!(open(&mut opener, &frame(3, Stream::Audio, 7, 2)), Err(FrameError::Forged));
+
+        // A frame of one stream under the name of another: streams do not share keys.
+        let mut renamed = Sealer::new(Kid::new(3, Stream::Camera, 7), &base(1));
+        renamed.kid = Kid::new(3, Stream::Audio, 7);
+        assert_eq!(open(&mut opener, &seal(&mut renamed, b"text")), Err(FrameError::Forged));
+
+        for senseless in [Kid(Kid::new(3, Stream::Audio, 7).0 | 3), Kid(1 << 52 | 3 << 4)] {
+            let mut sealer = Sealer::new(senseless, &base(1));
+            assert_eq!(open(&mut opener, &seal(&mut sealer, b"text")), Err(FrameError::BadHeader));
+        }
+        assert_eq!(open(&mut opener, &[]), Err(FrameError::TooShort));
+        assert_eq!(open(&mut opener, &[0; 16]), Err(FrameError::TooShort));
+    }
+
+    #[test]
+    fn a_retired_generation_neither_opens_nor_comes_back() {
+        let (mut sealer, mut opener) = pair(Stream::Audio);
+        let (before, after) = (seal(&mut sealer, b"before"), seal(&mut sealer, b"after"));
+        assert!(opener.insert(8, &base(2)));
+        assert!(open(&mut opener, &before).is_ok(), "the old generation stays until it is retired");
+        opener.retire(7);
+        let unknown = FrameError::UnknownKey(sealer.kid().0);
+        assert_eq!(open(&mut opener, &after), Err(unknown));
+        assert!(!opener.insert(7, &base(1)), "its replay window is gone");
+        assert_eq!(open(&mut opener, &before), Err(unknown));
+        let mut next = Sealer::new(Kid::new(3, Stream::Audio, 8), &base(2));
+        assert!(open(&mut opener, &seal(&mut next, b"text")).is_ok());
+    }
+
+    #[test]
+    fn handing_out_the_same_generation_again_does_not_forget_what_came_before() {
+        let (mut sealer, mut opener) = pair(Stream::Audio);
+        let sealed = seal(&mut sealer, b"text");
+        open(&mut opener, &sealed).unwrap();
+        assert!(!opener.insert(7, &base(1)));
+        assert!(!opener.insert(7, &base(2)));
+        assert_eq!(open(&mut opener, &sealed), Err(FrameError::Replayed));
+    }
+
+    #[test]
+    fn a_sender_cannot_make_us_keep_more_than_a_few_generations() {
+        let mut opener = Opener::new(1);
+        for generation in 0..1000 {
+            assert!(opener.insert(generation, &base(1)));
+            assert!(opener.generations.len() <= MAX_GENERATIONS);
+        }
+        opener.retire(u32::MAX);
+        assert!(!opener.insert(u32::MAX, &base(1)));
+    }
+
+    #[test]
+    fn a_sealer_stops_before_a_nonce_is_used_twice() {
+        let (mut sealer, mut opener) = pair(Stream::Audio);
+        sealer.counter = MAX_FRAMES - 1;
+        let last = seal(&mut sealer, b"last");
+        let mut out = b"left over".to_vec();
+        assert_eq!(sealer.seal(b"meta", b"one more", &mut out), Err(FrameError::Exhausted));
+        assert!(out.is_empty());
+        assert_eq!(open(&mut opener, &last).unwrap().1, b"last");
+    }
+
+    #[test]
+    fn a_frame_that_is_too_long_is_refused_both_ways() {
+        let (mut sealer, mut opener) = pair(Stream::Camera);
+        let mut out = Vec::new();
+        assert_eq!(sealer.seal(b"", &vec![0; MAX_PLAINTEXT + 1], &mut out), Err(FrameError::TooLong));
+        let mut long = seal(&mut sealer, b"");
+        long.resize(MAX_PLAINTEXT + MAX_OVERHEAD + 1, 0);
+        assert_eq!(open(&mut opener, &long), Err(FrameError::TooLong));
+    }
+
+    #[test]
+    fn sealing_and_opening_reuse_the_callers_buffer() {
+        let (mut sealer, mut opener) = pair(Stream::Camera);
+        let text = vec![5; 10_000];
+        let (mut sealed, mut opened) = (Vec::with_capacity(text.len() + MAX_OVERHEAD), Vec::with_capacity(11_000));
+        let places = (sealed.as_ptr(), opened.as_ptr());
+        for _ in 0..300 {
+            sealer.seal(b"meta", &text, &mut sealed).unwrap();
+            opener.open(b"meta", &sealed, &mut opened).unwrap();
+            assert_eq!((sealed.as_ptr(), opened.as_ptr()), places);
+            assert_eq!(opened, text);
+        }
+    }
+}

@@ -325,3 +325,267 @@ fn write_second(state: &mut HandshakeState, psk2: &Secret<32>, out: &mut [u8]) -
 fn check_length(message: &[u8], expected: usize) -> Result<(), HandshakeError> {
     if message.len() == expected { Ok(()) } else { Err(HandshakeError::WrongLength { expected, got: message.len() }) }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::crypto::entropy::Seeded;
+    use proptest::prelude::*;
+
+    const PROLOGUE: &[u8] = b"prologue";
+
+    /// Both sides of a handshake, and what each has sent so far.
+    pub(in crate::crypto) struct Pair {
+        host: StaticKey,
+        guest: StaticKey,
+        psk0: Secret<32>,
+        entropy: Seeded,
+    }
+
+    impl Pair {
+        pub(in crate::crypto) fn new(seed: u64) -> Self {
+            let mut entropy = Seeded(seed);
+            Self {
+                host: StaticKey::from_entropy(&mut entropy),
+                guest: StaticKey::from_entropy(&mut entropy),
+                psk0: entropy::secret(&mut entropy),
+                entropy,
+            }
+        }
+
+        fn start(&mut self) -> (Initiator, Vec<u8>) {
+            Initiator::start(PROLOGUE, &self.guest, &self.host.public, &self.psk0, &mut self.entropy).unwrap()
+        }
+
+        fn answer(&mut self, first: &[u8]) -> Result<(Responder, Vec<u8>), HandshakeError> {
+            Responder::handle_first(PROLOGUE, &self.host, &self.psk0, first, &mut self.entropy)
+        }
+
+        /// The initiator's and the responder's session.
+        pub(in crate::crypto) fn sessions(&mut self) -> (Session, Session) {
+            let (mut initiator, first) = self.start();
+            let (mut responder, second) = self.answer(&first).unwrap();
+            let (guest, third) = initiator.handle_second(&second).unwrap();
+            (guest, responder.handle_third(&third).unwrap())
+        }
+    }
+
+    fn error<T>(result: Result<T, HandshakeError>) -> HandshakeError {
+        match result {
+            Ok(_) => panic!("accepted"),
+            Err(error) => error,
+        }
+    }
+
+    /// Every message of both sides opens on the other.
+    fn assert_talk(a: &mut Session, b: &mut Session) {
+        for text in [&b"first"[..], b"", b"third"] {
+            assert_eq!(b.open(&a.seal(text).unwrap()).unwrap(), text);
+            assert_eq!(a.open(&b.seal(text).unwrap()).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn both_sides_agree_on_the_session_and_on_each_other() {
+        let mut pair = Pair::new(1);
+        let (mut initiator, first) = pair.start();
+        let (mut responder, second) = pair.answer(&first).unwrap();
+        let (mut guest, third) = initiator.handle_second(&second).unwrap();
+        let mut host = responder.handle_third(&third).unwrap();
+        assert_eq!([first.len(), second.len(), third.len()], [FIRST_LENGTH, SECOND_LENGTH, THIRD_LENGTH]);
+        assert_eq!([FIRST_LENGTH, SECOND_LENGTH, THIRD_LENGTH], [1232, 1136, 64]);
+        assert_eq!(guest.hash(), host.hash());
+        assert_eq!(guest.remote_static(), &pair.host.public());
+        assert_eq!(host.remote_static(), &pair.guest.public());
+        assert!(guest.is_initiator() && !host.is_initiator());
+        assert_talk(&mut guest, &mut host);
+        assert_eq!(error(initiator.handle_second(&second)), HandshakeError::Finished);
+        assert_eq!(error(responder.handle_third(&third)), HandshakeError::Finished);
+    }
+
+    #[test]
+    fn no_two_sessions_are_alike() {
+        let mut pair = Pair::new(1);
+        let ((mut one, _), (_, mut other)) = (pair.sessions(), pair.sessions());
+        assert_ne!(one.hash(), other.hash());
+        assert_eq!(other.open(&one.seal(b"for another").unwrap()), Err(crate::crypto::session::SessionError::Forged));
+    }
+
+    #[test]
+    fn a_wrong_secret_room_or_host_key_is_met_with_silence() {
+        let mut pair = Pair::new(1);
+        let mut entropy = Seeded(9);
+        let other = StaticKey::from_entropy(&mut entropy);
+        let wrong: Secret<32> = entropy::secret(&mut entropy);
+        for (prologue, host, psk0) in [
+            (PROLOGUE, &pair.host.public, &wrong),
+            (b"another", &pair.host.public, &pair.psk0),
+            (PROLOGUE, &other.public, &pair.psk0),
+        ] {
+            let (_, first) = Initiator::start(prologue, &pair.guest, host, psk0, &mut entropy).unwrap();
+            let refused = Responder::handle_first(PROLOGUE, &pair.host, &pair.psk0, &first, &mut entropy).map(|_| ());
+            assert_eq!(refused, Err(HandshakeError::Forged));
+        }
+        assert!(pair.start().0.waiting.is_some());
+    }
+
+    #[test]
+    fn whoever_has_the_invite_but_not_the_hosts_key_cannot_answer_for_the_host() {
+        let mut pair = Pair::new(1);
+        let (mut initiator, first) = pair.start();
+        let impostor = StaticKey::from_entropy(&mut Seeded(5));
+        assert_eq!(
+            error(Responder::handle_first(PROLOGUE, &impostor, &pair.psk0, &first, &mut Seeded(6))),
+            HandshakeError::Forged
+        );
+        // An answer to an attempt made towards the impostor does not fit this one either.
+        let (_, theirs) =
+            Initiator::start(PROLOGUE, &pair.guest, &impostor.public, &pair.psk0, &mut Seeded(7)).unwrap();
+        let (_, second) = Responder::handle_first(PROLOGUE, &impostor, &pair.psk0, &theirs, &mut Seeded(6)).unwrap();
+        assert_eq!(error(initiator.handle_second(&second)), HandshakeError::Forged);
+        let (mut responder, second) = pair.answer(&first).unwrap();
+        let (mut guest, third) = initiator.handle_second(&second).unwrap();
+        assert_talk(&mut guest, &mut responder.handle_third(&third).unwrap());
+    }
+
+    #[test]
+    fn the_kem_ciphertext_is_bound_to_the_handshake() {
+        // A real ciphertext for the same key, from another answer, in front of this answer's Noise message.
+        let mut pair = Pair::new(1);
+        let (mut initiator, first) = pair.start();
+        let (_, one) = pair.answer(&first).unwrap();
+        let (mut responder, other) = pair.answer(&first).unwrap();
+        let mixed = [&one[..CIPHERTEXT_LENGTH], &other[CIPHERTEXT_LENGTH..]].concat();
+        assert_eq!(error(initiator.handle_second(&mixed)), HandshakeError::Forged);
+        let (mut guest, third) = initiator.handle_second(&other).unwrap();
+        assert_talk(&mut guest, &mut responder.handle_third(&third).unwrap());
+    }
+
+    #[test]
+    fn an_encapsulation_key_out_of_range_is_refused_by_name() {
+        let mut pair = Pair::new(1);
+        let inputs = Inputs::new(PROLOGUE, &pair.guest, &pair.psk0, &mut pair.entropy);
+        let mut first = vec![0; FIRST_LENGTH];
+        inputs.build(Some(&pair.host.public)).unwrap().write_message(&[0xff; 1184], &mut first).unwrap();
+        assert_eq!(error(pair.answer(&first)), HandshakeError::BadEncapsulationKey);
+    }
+
+    #[test]
+    fn a_host_key_of_small_order_is_refused_at_the_start() {
+        let pair = Pair::new(1);
+        let refused = Initiator::start(PROLOGUE, &pair.guest, &[0; 32], &pair.psk0, &mut Seeded(2));
+        assert_eq!(error(refused), HandshakeError::Setup);
+    }
+
+    #[test]
+    fn a_message_of_another_length_says_so_and_changes_nothing() {
+        let mut pair = Pair::new(1);
+        let (mut initiator, first) = pair.start();
+        for length in [0, 1, FIRST_LENGTH - 1, FIRST_LENGTH + 1, 70_000] {
+            let mut message = first.clone();
+            message.resize(length, 0);
+            let expected = HandshakeError::WrongLength { expected: FIRST_LENGTH, got: length };
+            assert_eq!(error(pair.answer(&message)), expected);
+        }
+        let (mut responder, second) = pair.answer(&first).unwrap();
+        for length in [0, CIPHERTEXT_LENGTH, SECOND_LENGTH - 1, SECOND_LENGTH + 1] {
+            let mut message = second.clone();
+            message.resize(length, 0);
+            let expected = HandshakeError::WrongLength { expected: SECOND_LENGTH, got: length };
+            assert_eq!(error(initiator.handle_second(&message)), expected);
+        }
+        let (mut guest, third) = initiator.handle_second(&second).unwrap();
+        for length in [0, THIRD_LENGTH - 1, THIRD_LENGTH + 1] {
+            let mut message = third.clone();
+            message.resize(length, 0);
+            let expected = HandshakeError::WrongLength { expected: THIRD_LENGTH, got: length };
+            assert_eq!(error(responder.handle_third(&message)), expected);
+        }
+        assert_talk(&mut guest, &mut responder.handle_third(&third).unwrap());
+    }
+
+    #[test]
+    fn every_flipped_bit_of_the_third_message_is_refused_and_the_real_one_still_accepted() {
+        let mut pair = Pair::new(1);
+        let (mut initiator, first) = pair.start();
+        let (mut responder, second) = pair.answer(&first).unwrap();
+        let (mut guest, third) = initiator.handle_second(&second).unwrap();
+        for bit in 0..8 * THIRD_LENGTH {
+            let mut changed = third.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(error(responder.handle_third(&changed)), HandshakeError::Forged, "bit {bit}");
+        }
+        assert_talk(&mut guest, &mut responder.handle_third(&third).unwrap());
+    }
+
+    /// What a hostile relay does to a message on its way.
+    #[derive(Debug, Clone)]
+    enum Tampering {
+        Flip(usize, u8),
+        Truncate(usize),
+        Replace(Vec<u8>),
+        /// A message of the same place in another handshake of the same two people.
+        Foreign,
+        /// The message of another place in this handshake.
+        OutOfPlace,
+    }
+
+    fn tampering() -> impl Strategy<Value = Tampering> {
+        prop_oneof![
+            (any::<usize>(), 1..=255u8).prop_map(|(position, mask)| Tampering::Flip(position, mask)),
+            any::<usize>().prop_map(Tampering::Truncate),
+            prop::collection::vec(any::<u8>(), 0..1500).prop_map(Tampering::Replace),
+            Just(Tampering::Foreign),
+            Just(Tampering::OutOfPlace),
+        ]
+    }
+
+    fn tamper(tampering: &Tampering, message: &[u8], foreign: &[u8], elsewhere: &[u8]) -> Vec<u8> {
+        let mut changed = message.to_vec();
+        match tampering {
+            Tampering::Flip(position, mask) => changed[position % message.len()] ^= mask,
+            Tampering::Truncate(length) => changed.truncate(length % message.len()),
+            Tampering::Replace(bytes) => changed.clone_from(bytes),
+            Tampering::Foreign => changed = foreign.to_vec(),
+            Tampering::OutOfPlace => changed = elsewhere.to_vec(),
+        }
+        changed
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn whatever_a_relay_does_each_side_refuses_it_and_then_takes_the_real_message(
+            seed in any::<u64>(),
+            at_first in prop::collection::vec(tampering(), 0..4),
+            at_second in prop::collection::vec(tampering(), 0..4),
+            at_third in prop::collection::vec(tampering(), 0..4),
+        ) {
+            let mut pair = Pair::new(seed);
+            let (mut other_initiator, other_first) = pair.start();
+            let (_, other_second) = pair.answer(&other_first).unwrap();
+            let (_, other_third) = other_initiator.handle_second(&other_second).unwrap();
+
+            let (mut initiator, first) = pair.start();
+            for step in at_first {
+                let changed = tamper(&step, &first, &first[1..], &other_second);
+                prop_assert!(pair.answer(&changed).is_err(), "{step:?}");
+            }
+            let (mut responder, second) = pair.answer(&first).unwrap();
+            for step in at_second {
+                let changed = tamper(&step, &second, &other_second, &first);
+                prop_assert!(initiator.handle_second(&changed).is_err(), "{step:?}");
+            }
+            let (mut guest, third) = initiator.handle_second(&second).unwrap();
+            for step in at_third {
+                let changed = tamper(&step, &third, &other_third, &second);
+                prop_assert!(responder.handle_third(&changed).is_err(), "{step:?}");
+            }
+            let mut host = responder.handle_third(&third).unwrap();
+            prop_assert_eq!(guest.hash(), host.hash());
+            prop_assert_eq!(host.remote_static(), &pair.guest.public());
+            assert_talk(&mut guest, &mut host);
+        }
+    }
+}

@@ -123,3 +123,115 @@ impl Session {
         Ok(plaintext)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::handshake::tests::Pair;
+    use proptest::prelude::*;
+
+    #[test]
+    fn each_message_opens_once_in_any_order() {
+        let (mut a, mut b) = Pair::new(1).sessions();
+        let sealed: Vec<Vec<u8>> = (0..100u8).map(|n| a.seal(&[n]).unwrap()).collect();
+        for n in (0..100).rev() {
+            assert_eq!(b.open(&sealed[n]).unwrap(), [n as u8]);
+        }
+        for message in &sealed {
+            assert_eq!(b.open(message), Err(SessionError::Replayed));
+        }
+    }
+
+    #[test]
+    fn a_message_is_not_accepted_by_the_side_that_sealed_it() {
+        let (mut a, _) = Pair::new(1).sessions();
+        let sealed = a.seal(b"to the other").unwrap();
+        assert_eq!(a.open(&sealed), Err(SessionError::Forged));
+    }
+
+    #[test]
+    fn a_forged_message_does_not_move_the_window() {
+        let (mut a, mut b) = Pair::new(1).sessions();
+        let real = a.seal(b"real").unwrap();
+        let mut forged = real.clone();
+        forged[..8].copy_from_slice(&(LAST_NONCE - 1).to_be_bytes());
+        assert_eq!(b.open(&forged), Err(SessionError::Forged));
+        let mut flipped = real.clone();
+        flipped[8] ^= 1;
+        assert_eq!(b.open(&flipped), Err(SessionError::Forged));
+        assert_eq!(b.open(&real).unwrap(), b"real");
+    }
+
+    #[test]
+    fn a_message_older_than_the_window_counts_as_a_replay() {
+        let (mut a, mut b) = Pair::new(1).sessions();
+        let old = a.seal(b"old").unwrap();
+        let kept = a.seal(b"kept").unwrap();
+        for _ in 0..1023 {
+            let message = a.seal(b"").unwrap();
+            b.open(&message).unwrap();
+        }
+        assert_eq!(b.open(&old), Err(SessionError::Replayed));
+        assert_eq!(b.open(&kept).unwrap(), b"kept");
+    }
+
+    #[test]
+    fn lengths_are_bounded_both_ways() {
+        let (mut a, mut b) = Pair::new(1).sessions();
+        let longest = a.seal(&vec![7; MAX_PLAINTEXT]).unwrap();
+        assert_eq!(longest.len(), MAX_PLAINTEXT + OVERHEAD);
+        assert_eq!(b.open(&longest).unwrap().len(), MAX_PLAINTEXT);
+        assert_eq!(a.seal(&vec![7; MAX_PLAINTEXT + 1]), Err(SessionError::TooLong));
+        assert_eq!(b.open(&vec![7; MAX_PLAINTEXT + OVERHEAD + 1]), Err(SessionError::TooLong));
+        let empty = a.seal(b"").unwrap();
+        for length in 0..OVERHEAD {
+            assert_eq!(b.open(&empty[..length]), Err(SessionError::Truncated));
+        }
+        assert_eq!(b.open(&empty).unwrap(), b"");
+    }
+
+    #[test]
+    fn no_nonce_is_used_past_the_last() {
+        let (mut a, mut b) = Pair::new(1).sessions();
+        a.next_nonce = LAST_NONCE - 1;
+        let last = a.seal(b"last").unwrap();
+        assert_eq!(a.seal(b"one more"), Err(SessionError::Exhausted));
+        assert_eq!(b.open(&last).unwrap(), b"last");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn nothing_a_relay_does_to_messages_is_taken_for_the_peers(
+            texts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..60), 1..12),
+            steps in prop::collection::vec((any::<prop::sample::Index>(), any::<usize>(), 0..=255u8, any::<bool>()), 0..60),
+        ) {
+            let (mut a, mut b) = Pair::new(1).sessions();
+            let sealed: Vec<_> = texts.iter().map(|text| a.seal(text).unwrap()).collect();
+            let mut opened = vec![false; texts.len()];
+            for (index, position, mask, cut) in steps {
+                let which = index.index(sealed.len());
+                let mut message = sealed[which].clone();
+                let at = position % message.len();
+                message[at] ^= mask;
+                if cut {
+                    message.truncate(at);
+                }
+                let untouched = mask == 0 && !cut;
+                match b.open(&message) {
+                    Ok(text) => {
+                        prop_assert!(untouched && !opened[which]);
+                        prop_assert_eq!(&text, &texts[which]);
+                        opened[which] = true;
+                    }
+                    Err(_) => prop_assert!(!untouched || opened[which]),
+                }
+            }
+            for which in 0..sealed.len() {
+                let expected = if opened[which] { Err(SessionError::Replayed) } else { Ok(texts[which].clone()) };
+                prop_assert_eq!(b.open(&sealed[which]), expected);
+            }
+        }
+    }
+}
