@@ -482,7 +482,10 @@ mod tests {
         for at in 0..link.len() {
             let mut without = link.clone();
             without.remove(at);
-            assert!(read(without).is_ok_and(|invite| invite == good) || read([&link[..at], &link[at + 1..]].concat()).is_err());
+            assert!(
+                read(without).is_ok_and(|invite| invite == good)
+                    || read([&link[..at], &link[at + 1..]].concat()).is_err()
+            );
             for other in "AZaz09-_#/:.<>@%? \u{e9}".chars() {
                 let mut changed = link.clone();
                 changed[at] = other;

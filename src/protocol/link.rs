@@ -259,3 +259,136 @@ fn unpack(plaintext: &[u8]) -> Result<(u64, u64, &[u8]), LinkError> {
     }
     Ok((u64::from_be_bytes(*acknowledged), u64::from_be_bytes(*sequence), message))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::entropy::Seeded;
+    use crate::crypto::handshake::{Initiator, Responder, StaticKey};
+    use crate::crypto::secret::Secret;
+
+    fn pair() -> (Link, Link) {
+        let mut entropy = Seeded(1);
+        let (a, b) = (StaticKey::from_entropy(&mut entropy), StaticKey::from_entropy(&mut entropy));
+        let psk = Secret::new([1; 32]);
+        let (mut initiator, first) = Initiator::start(b"p", &a, &b.public(), &psk, &mut entropy).unwrap();
+        let (mut responder, second) = Responder::handle_first(b"p", &b, &psk, &first, &mut entropy).unwrap();
+        let (session, third) = initiator.handle_second(&second).unwrap();
+        (Link::new(session), Link::new(responder.handle_third(&third).unwrap()))
+    }
+
+    fn message(number: u32) -> Zeroizing<Vec<u8>> {
+        Zeroizing::new(number.to_be_bytes().to_vec())
+    }
+
+    fn drain(link: &mut Link, now: Instant) -> Vec<Vec<u8>> {
+        std::iter::from_fn(|| link.poll_transmit(now).unwrap()).collect()
+    }
+
+    #[test]
+    fn messages_come_once_and_in_order_whatever_order_they_arrive_in() {
+        let (now, (mut a, mut b)) = (Instant::now(), pair());
+        (0..20).for_each(|number| a.send(message(number)).unwrap());
+        let mut sealed = drain(&mut a, now);
+        sealed.reverse();
+        let again = sealed.clone();
+        let mut got = Vec::new();
+        for bytes in &sealed {
+            got.extend(b.handle(now, bytes).unwrap().ordered);
+        }
+        assert_eq!(got, (0..20).map(message).collect::<Vec<_>>());
+        for bytes in &again {
+            let replayed = b.handle(now, bytes).err();
+            assert_eq!(replayed, Some(LinkError::NotAuthentic(SessionError::Replayed)));
+        }
+        // One acknowledgement answers them all.
+        let answers = drain(&mut b, now);
+        assert_eq!(answers.len(), 1);
+        a.handle(now, &answers[0]).unwrap();
+        assert!(a.is_drained() && a.timeout().is_none());
+        assert!(drain(&mut a, now).is_empty(), "an acknowledgement is not acknowledged");
+    }
+
+    #[test]
+    fn what_is_lost_is_sent_again_after_1_2_4_8_and_8_seconds() {
+        let (start, (mut a, mut b)) = (Instant::now(), pair());
+        a.send(message(1)).unwrap();
+        assert_eq!(drain(&mut a, start).len(), 1);
+        let mut now = start;
+        for pause in [1, 2, 4, 8, 8] {
+            let due = a.timeout().unwrap();
+            assert_eq!(due - now, Duration::from_secs(pause));
+            a.handle_timeout(due - Duration::from_millis(1));
+            assert!(drain(&mut a, due).is_empty());
+            now = due;
+            a.handle_timeout(now);
+            let sealed = drain(&mut a, now);
+            assert_eq!(sealed.len(), 1);
+            let expected = usize::from(pause == 1);
+            assert_eq!(b.handle(now, &sealed[0]).unwrap().ordered.len(), expected, "delivered once");
+            assert!(b.early.is_empty(), "nothing is kept of what was delivered");
+        }
+        a.resend();
+        assert_eq!(drain(&mut a, now).len(), 1, "at once after a reconnect");
+    }
+
+    #[test]
+    fn the_window_and_the_queue_are_bounded() {
+        let (now, (mut a, mut b)) = (Instant::now(), pair());
+        (0..MAX_QUEUE as u32).for_each(|number| a.send(message(number)).unwrap());
+        assert_eq!(a.send(message(0)), Err(LinkError::QueueFull));
+        assert_eq!(a.send(Zeroizing::new(vec![1; MAX_MESSAGE + 1])), Err(LinkError::TooLong));
+        (0..20).for_each(|number| a.send_unordered(message(number)));
+        let sealed = drain(&mut a, now);
+        assert_eq!(sealed.len(), WINDOW + MAX_UNORDERED);
+        // All the rest follows as the first ones are acknowledged, each one once.
+        let (mut got, mut sealed) = (0, sealed);
+        while !sealed.is_empty() {
+            for bytes in sealed.drain(..) {
+                got += b.handle(now, &bytes).unwrap().ordered.len();
+            }
+            for bytes in drain(&mut b, now) {
+                a.handle(now, &bytes).unwrap();
+            }
+            sealed = drain(&mut a, now);
+        }
+        assert_eq!(got, MAX_QUEUE);
+        assert!(a.is_drained());
+    }
+
+    #[test]
+    fn messages_of_like_size_cannot_be_told_apart() {
+        let (now, (mut a, _)) = (Instant::now(), pair());
+        let mut length = |bytes: usize| {
+            a.send(Zeroizing::new(vec![1; bytes])).unwrap();
+            drain(&mut a, now)[0].len()
+        };
+        assert_eq!(length(2), length(110));
+        assert_eq!(length(111), length(200));
+        assert_eq!(length(1100), length(2000));
+    }
+
+    #[test]
+    fn only_the_newest_message_says_where_a_peer_is() {
+        let (now, (mut a, mut b)) = (Instant::now(), pair());
+        (0..3).for_each(|number| a.send(message(number)).unwrap());
+        let sealed = drain(&mut a, now);
+        assert!(b.handle(now, &sealed[0]).unwrap().newest);
+        assert!(b.handle(now, &sealed[2]).unwrap().newest);
+        assert!(!b.handle(now, &sealed[1]).unwrap().newest, "it was held up");
+    }
+
+    #[test]
+    fn damaged_bytes_change_nothing() {
+        let (now, (mut a, mut b)) = (Instant::now(), pair());
+        a.send(message(7)).unwrap();
+        let sealed = drain(&mut a, now).remove(0);
+        for at in 0..sealed.len() {
+            let mut damaged = sealed.clone();
+            damaged[at] ^= 1;
+            assert!(matches!(b.handle(now, &damaged), Err(LinkError::NotAuthentic(_))), "byte {at}");
+            assert!(b.handle(now, &sealed[..at]).is_err());
+        }
+        assert_eq!(b.handle(now, &sealed).unwrap().ordered, [message(7)]);
+    }
+}

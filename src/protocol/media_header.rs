@@ -75,9 +75,7 @@ impl AudioHeader {
     /// Header and packet (Opus) of an opened frame.
     pub fn decode(opened: &[u8]) -> Result<(Self, &[u8]), MediaHeaderError> {
         match opened.split_first_chunk::<AUDIO_HEADER>() {
-            Some((time, packet)) if !packet.is_empty() => {
-                Ok((Self { capture_ms: u32::from_be_bytes(*time) }, packet))
-            }
+            Some((time, packet)) if !packet.is_empty() => Ok((Self { capture_ms: u32::from_be_bytes(*time) }, packet)),
             _ => Err(MediaHeaderError::TooShort),
         }
     }

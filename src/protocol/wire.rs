@@ -349,9 +349,7 @@ impl Message {
             },
             0x04 => Self::Decline { reason: u8::from_be_bytes(take(input)?) },
             0x05 => Self::Leave { reason: u8::from_be_bytes(take(input)?) },
-            0x06 => {
-                Self::SenderKey { generation: u32::from_be_bytes(take(input)?), base: Secret::new(take(input)?) }
-            }
+            0x06 => Self::SenderKey { generation: u32::from_be_bytes(take(input)?), base: Secret::new(take(input)?) },
             0x07 => Self::KeyAck { generation: u32::from_be_bytes(take(input)?) },
             0x08 => Self::Offer { sdp: take_text(input, 1, MAX_SDP)? },
             0x09 => Self::Answer { sdp: take_text(input, 1, MAX_SDP)? },
@@ -443,9 +441,9 @@ mod tests {
                 Message::Proof { identity: IdentityKey(key), signature }
             }),
             name().prop_map(|name| Message::Knock { name }),
-            (name(), any::<u16>(), any::<u16>(), any::<[u8; 32]>()).prop_map(|(name, your_index, my_index, meeting)| {
-                Message::Admit { name, your_index, my_index, meeting }
-            }),
+            (name(), any::<u16>(), any::<u16>(), any::<[u8; 32]>()).prop_map(
+                |(name, your_index, my_index, meeting)| { Message::Admit { name, your_index, my_index, meeting } }
+            ),
             any::<u8>().prop_map(|reason| Message::Decline { reason }),
             any::<u8>().prop_map(|reason| Message::Leave { reason }),
             (any::<u32>(), any::<[u8; 32]>())

@@ -12,13 +12,13 @@ use conclave::protocol::envelope::DoorKey;
 use conclave::protocol::invite::Invite;
 use conclave::protocol::wire::Message;
 
-pub struct RawSession {
-    pub attempt: [u8; 8],
-    pub session: Session,
-    pub own_static: [u8; 32],
-    pub initiator: bool,
-    pub next: u64,
-    pub acknowledged: u64,
+pub(crate) struct RawSession {
+    pub(crate) attempt: [u8; 8],
+    pub(crate) session: Session,
+    pub(crate) own_static: [u8; 32],
+    pub(crate) initiator: bool,
+    pub(crate) next: u64,
+    pub(crate) acknowledged: u64,
 }
 
 fn prologue(room_id: &[u8; 32]) -> Vec<u8> {
@@ -26,7 +26,7 @@ fn prologue(room_id: &[u8; 32]) -> Vec<u8> {
     [&b"Conclave v1"[..], room_id, b"host-guest", suite].concat()
 }
 
-pub struct RawCall {
+pub(crate) struct RawCall {
     attempt: [u8; 8],
     initiator: Initiator,
     own_static: [u8; 32],
@@ -34,7 +34,7 @@ pub struct RawCall {
 
 impl RawCall {
     /// The call and the first envelope.
-    pub fn start(invite: &Invite, seed: u64) -> (Self, Vec<u8>) {
+    pub(crate) fn start(invite: &Invite, seed: u64) -> (Self, Vec<u8>) {
         let mut entropy = Seeded(seed);
         let room_id = *derive::<32>(invite.room_secret.expose(), b"", "room id").expose();
         let psk = derive::<32>(invite.secret.expose(), &room_id, "door");
@@ -50,7 +50,7 @@ impl RawCall {
     }
 
     /// The session and the third envelope.
-    pub fn finish(mut self, second: &[u8]) -> (RawSession, Vec<u8>) {
+    pub(crate) fn finish(mut self, second: &[u8]) -> (RawSession, Vec<u8>) {
         assert_eq!((second[0], &second[1..9]), (2, &self.attempt[..]));
         let (session, third) = self.initiator.handle_second(&second[9..]).unwrap();
         let envelope = [&[3][..], &self.attempt, &third].concat();
@@ -60,7 +60,7 @@ impl RawCall {
 }
 
 /// A host's side of the handshake, for a host whose static key is known.
-pub struct RawAnswer {
+pub(crate) struct RawAnswer {
     attempt: [u8; 8],
     responder: Responder,
     own_static: [u8; 32],
@@ -68,7 +68,7 @@ pub struct RawAnswer {
 
 impl RawAnswer {
     /// The answer to a first envelope, and the second one.
-    pub fn start(invite: &Invite, static_key: &StaticKey, first: &[u8], seed: u64) -> (Self, Vec<u8>) {
+    pub(crate) fn start(invite: &Invite, static_key: &StaticKey, first: &[u8], seed: u64) -> (Self, Vec<u8>) {
         let room_id = invite.room_id();
         let door = DoorKey::new(&invite.secret, &room_id);
         let attempt: [u8; 8] = first[1..9].try_into().unwrap();
@@ -79,7 +79,7 @@ impl RawAnswer {
         (Self { attempt, responder, own_static: static_key.public() }, envelope)
     }
 
-    pub fn finish(mut self, third: &[u8]) -> RawSession {
+    pub(crate) fn finish(mut self, third: &[u8]) -> RawSession {
         let session = self.responder.handle_third(&third[9..]).unwrap();
         let (attempt, own_static) = (self.attempt, self.own_static);
         RawSession { attempt, session, own_static, initiator: false, next: 1, acknowledged: 0 }
@@ -88,13 +88,13 @@ impl RawAnswer {
 
 impl RawSession {
     /// A data envelope of exactly this plaintext.
-    pub fn seal_plaintext(&mut self, plaintext: &[u8]) -> Vec<u8> {
+    pub(crate) fn seal_plaintext(&mut self, plaintext: &[u8]) -> Vec<u8> {
         let sealed = self.session.seal(plaintext).unwrap();
         [&[4][..], &self.attempt, &sealed].concat()
     }
 
     /// A data envelope of these bytes as an ordered (or unordered) message.
-    pub fn seal_bytes(&mut self, ordered: bool, message: &[u8]) -> Vec<u8> {
+    pub(crate) fn seal_bytes(&mut self, ordered: bool, message: &[u8]) -> Vec<u8> {
         let sequence = if ordered { self.next } else { 0 };
         self.next += u64::from(ordered);
         let mut plaintext = [&self.acknowledged.to_be_bytes()[..], &sequence.to_be_bytes()].concat();
@@ -105,19 +105,19 @@ impl RawSession {
         self.seal_plaintext(&plaintext)
     }
 
-    pub fn seal(&mut self, message: &Message) -> Vec<u8> {
+    pub(crate) fn seal(&mut self, message: &Message) -> Vec<u8> {
         let ordered = !matches!(message, Message::Ping { .. } | Message::Pong { .. });
         self.seal_bytes(ordered, &message.encode().unwrap())
     }
 
-    pub fn proof(&self, identity: &Identity) -> Message {
+    pub(crate) fn proof(&self, identity: &Identity) -> Message {
         let role = if self.initiator { 1 } else { 2 };
         let statement = [&[role][..], &self.own_static, self.session.hash()].concat();
         Message::Proof { identity: identity.key(), signature: identity.sign("proof", &statement) }
     }
 
     /// What a data envelope says, if it is one of this session and new.
-    pub fn open(&mut self, envelope: &[u8]) -> Option<Message> {
+    pub(crate) fn open(&mut self, envelope: &[u8]) -> Option<Message> {
         if envelope[0] != 4 || envelope[1..9] != self.attempt {
             return None;
         }
@@ -138,6 +138,6 @@ impl RawSession {
 }
 
 /// Another secret of the same shape.
-pub fn other_secret() -> Secret<32> {
+pub(crate) fn other_secret() -> Secret<32> {
     Secret::new([0xee; 32])
 }

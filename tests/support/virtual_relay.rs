@@ -13,14 +13,14 @@ use conclave::protocol::meeting::{ConnId, Event, Meeting, PeerNo};
 use conclave::protocol::relay_address::RelayAddress;
 
 /// Numbers that look random and are the same for the same seed (SplitMix64).
-pub struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    pub fn roll(&mut self) -> u64 {
+    pub(crate) fn roll(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -28,44 +28,44 @@ impl Dice {
         z ^ (z >> 31)
     }
 
-    pub fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         (self.roll() % bound.max(1) as u64) as usize
     }
 
-    pub fn chance(&mut self, percent: u32) -> bool {
+    pub(crate) fn chance(&mut self, percent: u32) -> bool {
         self.below(100) < percent as usize
     }
 }
 
 /// What the relay does to what it forwards; chances in percent.
 #[derive(Clone, Copy, Default)]
-pub struct Malice {
-    pub drop: u32,
-    pub duplicate: u32,
-    pub flip: u32,
-    pub truncate: u32,
+pub(crate) struct Malice {
+    pub(crate) drop: u32,
+    pub(crate) duplicate: u32,
+    pub(crate) flip: u32,
+    pub(crate) truncate: u32,
     /// Sends something seen before, by anyone, to anyone.
-    pub replay: u32,
+    pub(crate) replay: u32,
     /// Puts the content of something seen before under this envelope.
-    pub splice: u32,
+    pub(crate) splice: u32,
     /// Delivers to somebody else.
-    pub misroute: u32,
+    pub(crate) misroute: u32,
     /// Invents an envelope with the right attempt and random content, or with another's handshake.
-    pub invent: u32,
+    pub(crate) invent: u32,
     /// Claims that a connection left.
-    pub false_leave: u32,
+    pub(crate) false_leave: u32,
     /// Longest delay, which reorders.
-    pub delay: Duration,
+    pub(crate) delay: Duration,
 }
 
-pub struct Node {
-    pub meeting: Meeting,
-    pub conn: Option<ConnId>,
-    pub events: Vec<Event>,
-    pub admit_all: bool,
-    pub sent: usize,
+pub(crate) struct Node {
+    pub(crate) meeting: Meeting,
+    pub(crate) conn: Option<ConnId>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) admit_all: bool,
+    pub(crate) sent: usize,
     /// Sends this many numbered candidates to each peer once admitted.
-    pub candidates: usize,
+    pub(crate) candidates: usize,
 }
 
 struct Packet {
@@ -74,21 +74,21 @@ struct Packet {
     payload: Vec<u8>,
 }
 
-pub struct Network {
-    pub now: Instant,
-    pub start: Instant,
-    pub dice: Dice,
-    pub malice: Malice,
-    pub nodes: Vec<Node>,
-    pub seen: Vec<Vec<u8>>,
-    pub latency: Duration,
+pub(crate) struct Network {
+    pub(crate) now: Instant,
+    pub(crate) start: Instant,
+    pub(crate) dice: Dice,
+    pub(crate) malice: Malice,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) seen: Vec<Vec<u8>>,
+    pub(crate) latency: Duration,
     queue: BTreeMap<(Instant, u64), Packet>,
     order: u64,
     next_conn: ConnId,
 }
 
 impl Network {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let now = Instant::now();
         Self {
             now,
@@ -104,12 +104,12 @@ impl Network {
         }
     }
 
-    pub fn elapsed(&self) -> Duration {
+    pub(crate) fn elapsed(&self) -> Duration {
         self.now - self.start
     }
 
     /// Adds a member and connects it.
-    pub fn add(&mut self, meeting: Meeting) -> usize {
+    pub(crate) fn add(&mut self, meeting: Meeting) -> usize {
         let node = Node { meeting, conn: None, events: Vec::new(), admit_all: false, sent: 0, candidates: 0 };
         self.nodes.push(node);
         let at = self.nodes.len() - 1;
@@ -118,25 +118,25 @@ impl Network {
     }
 
     /// Connects (again) under a new connection id.
-    pub fn connect(&mut self, at: usize) {
+    pub(crate) fn connect(&mut self, at: usize) {
         self.disconnect(at);
         let conn = self.next_conn;
         self.next_conn += 1;
+        self.nodes[at].conn = Some(conn);
         for other in 0..self.nodes.len() {
-            if self.nodes[other].conn.is_some() {
+            if other != at && self.nodes[other].conn.is_some() {
                 self.nodes[other].meeting.handle_relay_arrived(self.now, conn);
                 self.drain(other);
             }
         }
-        self.nodes[at].conn = Some(conn);
         self.nodes[at].meeting.handle_relay_up(self.now);
         self.drain(at);
     }
 
-    /// Cuts the connection; what is on the way to it is lost.
-    pub fn disconnect(&mut self, at: usize) {
+    /// Cuts the connection; what is on the way to or from it is lost.
+    pub(crate) fn disconnect(&mut self, at: usize) {
         let Some(conn) = self.nodes[at].conn.take() else { return };
-        self.queue.retain(|_, packet| packet.to != conn);
+        self.queue.retain(|_, packet| packet.to != conn && packet.from != conn);
         for other in 0..self.nodes.len() {
             if self.nodes[other].conn.is_some() {
                 self.nodes[other].meeting.handle_relay_left(self.now, conn);
@@ -145,25 +145,31 @@ impl Network {
         }
     }
 
-    pub fn with(&mut self, at: usize, act: impl FnOnce(&mut Meeting, Instant)) {
+    /// The relay itself dies, with everything on the way, and nobody is told who has gone.
+    pub(crate) fn die(&mut self) {
+        self.queue.clear();
+        self.nodes.iter_mut().for_each(|node| node.conn = None);
+    }
+
+    pub(crate) fn with(&mut self, at: usize, act: impl FnOnce(&mut Meeting, Instant)) {
         act(&mut self.nodes[at].meeting, self.now);
         self.drain(at);
     }
 
     /// Hands a payload to a node as if the relay had forwarded it.
-    pub fn deliver(&mut self, at: usize, from: ConnId, payload: &[u8]) {
+    pub(crate) fn deliver(&mut self, at: usize, from: ConnId, payload: &[u8]) {
         self.nodes[at].meeting.handle_relay(self.now, from, payload);
         self.drain(at);
     }
 
-    pub fn run_for(&mut self, time: Duration) {
+    pub(crate) fn run_for(&mut self, time: Duration) {
         let end = self.now + time;
         while self.step(end) {}
         self.now = end;
     }
 
     /// Runs until something holds, at most for `time`; whether it came to hold.
-    pub fn run_until(&mut self, time: Duration, mut holds: impl FnMut(&Self) -> bool) -> bool {
+    pub(crate) fn run_until(&mut self, time: Duration, mut holds: impl FnMut(&Self) -> bool) -> bool {
         let end = self.now + time;
         loop {
             if holds(self) {
@@ -193,6 +199,8 @@ impl Network {
             _ => {
                 let Some((_, at)) = timer else { return false };
                 self.nodes[at].meeting.handle_timeout(self.now);
+                let next = self.nodes[at].meeting.poll_timeout();
+                assert!(next.is_none_or(|next| next > self.now), "a timer that is due again would spin forever");
                 self.drain(at);
             }
         }
@@ -293,20 +301,20 @@ impl Network {
         self.queue.insert((at, self.order), Packet { to, from, payload });
     }
 
-    pub fn admitted(&self, at: usize) -> Option<PeerNo> {
+    pub(crate) fn admitted(&self, at: usize) -> Option<PeerNo> {
         self.nodes[at].events.iter().rev().find_map(|event| match event {
             Event::Admitted { peer, .. } => Some(*peer),
             _ => None,
         })
     }
 
-    pub fn kinds(&self, at: usize) -> Vec<&'static str> {
+    pub(crate) fn kinds(&self, at: usize) -> Vec<&'static str> {
         let quiet = ["round trip"];
         self.nodes[at].events.iter().map(Event::kind).filter(|kind| !quiet.contains(kind)).collect()
     }
 
     /// Generations sealed with, each with its key.
-    pub fn send_keys(&self, at: usize) -> Vec<(u32, [u8; 32])> {
+    pub(crate) fn send_keys(&self, at: usize) -> Vec<(u32, [u8; 32])> {
         let key = |event: &Event| match event {
             Event::SendKey(key) => Some((key.generation, *key.base.expose())),
             _ => None,
@@ -315,7 +323,7 @@ impl Network {
     }
 
     /// Keys opened with: peer, generation, key.
-    pub fn open_keys(&self, at: usize) -> Vec<(PeerNo, u32, [u8; 32])> {
+    pub(crate) fn open_keys(&self, at: usize) -> Vec<(PeerNo, u32, [u8; 32])> {
         let key = |event: &Event| match event {
             Event::OpenKey { peer, key, .. } => Some((*peer, key.generation, *key.base.expose())),
             _ => None,
@@ -323,35 +331,37 @@ impl Network {
         self.nodes[at].events.iter().filter_map(key).collect()
     }
 
-    pub fn candidates(&self, at: usize) -> Vec<&str> {
-        let line = |event| match event {
-            &Event::Candidate { ref line, .. } => Some(line.as_str()),
-            _ => None,
-        };
-        self.nodes[at].events.iter().filter_map(line).collect()
+    pub(crate) fn candidates(&self, at: usize) -> Vec<&str> {
+        let mut lines = Vec::new();
+        for event in &self.nodes[at].events {
+            if let Event::Candidate { line, .. } = event {
+                lines.push(line.as_str());
+            }
+        }
+        lines
     }
 }
 
-pub fn entropy(seed: u64) -> Box<dyn Entropy> {
+pub(crate) fn entropy(seed: u64) -> Box<dyn Entropy> {
     Box::new(Seeded(seed))
 }
 
-pub fn identity(seed: u8) -> Arc<Identity> {
+pub(crate) fn identity(seed: u8) -> Arc<Identity> {
     Arc::new(Identity::from_seed(Secret::new([seed; 32])))
 }
 
-pub fn relays() -> Vec<RelayAddress> {
+pub(crate) fn relays() -> Vec<RelayAddress> {
     vec![RelayAddress::new("relay.example", 443, true).unwrap()]
 }
 
 /// A host (identity 1, called Hana) and an invite of its.
-pub fn host(seed: u64) -> (Meeting, Invite) {
+pub(crate) fn host(seed: u64) -> (Meeting, Invite) {
     let mut host = Meeting::host(identity(1), "Hana", entropy(seed));
     let invite = host.create_invite(relays(), None).unwrap();
     (host, invite)
 }
 
 /// A guest with this identity.
-pub fn guest(invite: &Invite, who: u8, seed: u64) -> Meeting {
+pub(crate) fn guest(invite: &Invite, who: u8, seed: u64) -> Meeting {
     Meeting::join(invite, identity(who), &format!("Guest {who}"), entropy(seed ^ 0xface_0000)).unwrap()
 }

@@ -25,7 +25,7 @@ pub struct Transmit {
 
 /// Something that happened. Poll until `None` after every call.
 pub enum Event {
-    /// Guest: the host has proven the identity that the link names. The guest is in the lobby; its knock is on the way.
+    /// Guest: the host has proven the identity that the link names, and has our knock. We are in the lobby.
     Reached {
         /// The host.
         peer: PeerNo,
@@ -128,8 +128,8 @@ pub enum Event {
         /// How long it took.
         rtt: Duration,
     },
-    /// Both: nothing has been heard from a member (guest: from the host, in the lobby too) for a while. Media may still
-    /// flow; the engine decides, and can [`drop_peer`](super::Meeting::drop_peer).
+    /// Both: nothing has been heard from a member for a while. Media may still flow; the engine decides, and can
+    /// [`drop_peer`](super::Meeting::drop_peer). Guest: from the host, before it admitted us; we call it again.
     Silent {
         /// Who.
         peer: PeerNo,

@@ -9,7 +9,7 @@ use crate::crypto::handshake::{Initiator, StaticKey};
 use crate::crypto::identity::IdentityKey;
 use crate::protocol::envelope::{Attempt, DoorKey, Envelope, PROOF_CONTEXT, prologue, proof_statement};
 use crate::protocol::invite::{Invite, InviteId};
-use crate::protocol::timers::{ATTEMPT, HANDSHAKE_RESEND, REACH, RateLimit, Timers};
+use crate::protocol::timers::{ATTEMPT, HALF_OPEN, HANDSHAKE_RESEND, REACH, RateLimit, Timers};
 use crate::protocol::wire::{DeclineReason, LeaveReason, Message};
 
 /// Answers at once, and a second, that are looked at. Each forged one costs a decapsulation.
@@ -31,8 +31,12 @@ enum Stage {
     Calling { attempt: Attempt, initiator: Box<Initiator>, first: Vec<u8> },
     /// The handshake is done for us; the host has yet to get the third message and to prove its identity.
     Proving { peer: PeerNo, third: Vec<u8> },
+    /// The host has proven its identity; it has yet to acknowledge our proof and knock.
+    Knocking { peer: PeerNo },
     /// In the lobby or beyond.
-    Reached,
+    Reached { peer: PeerNo },
+    /// Nothing is to be done any more.
+    Over,
 }
 
 pub(super) struct Approach {
@@ -79,7 +83,7 @@ impl Approach {
 
     /// Begins again, with a handshake that has nothing in common with the one before.
     fn call_anew(&mut self, core: &mut Core, now: Instant) {
-        if let Stage::Proving { peer, .. } = self.stage {
+        if let Stage::Proving { peer, .. } | Stage::Knocking { peer } | Stage::Reached { peer } = self.stage {
             core.peers.remove(&peer);
         }
         match draw(core, &self.static_key, &self.host_static, &self.prologue, &self.door) {
@@ -96,7 +100,7 @@ impl Approach {
         let (to, payload) = match &self.stage {
             Stage::Calling { first, .. } => (to, first.clone()),
             Stage::Proving { peer, third } => (core.peers.get(peer).and_then(|peer| peer.conn), third.clone()),
-            Stage::Reached => return,
+            Stage::Knocking { .. } | Stage::Reached { .. } | Stage::Over => return,
         };
         core.transmits.push_back(Transmit { to, payload });
         self.timers.set(GuestTimer::Resend, now + HANDSHAKE_RESEND);
@@ -140,6 +144,28 @@ impl Approach {
         self.send_handshake(core, now, None);
     }
 
+    /// Something authentic came: perhaps the acknowledgement of the knock, which alone makes sure that the host knows of it.
+    pub(super) fn check_knock(&mut self, core: &mut Core) {
+        if let Stage::Knocking { peer: no } = self.stage
+            && let Some(peer) = core.peers.get(&no)
+            && peer.link.is_drained()
+        {
+            self.stage = Stage::Reached { peer: no };
+            self.timers.clear();
+            core.events.extend(peer.identity.map(|identity| Event::Reached { peer: no, identity }));
+        }
+    }
+
+    /// A host that has fallen silent before admitting us may have forgotten us: knock again.
+    pub(super) fn check_silence(&mut self, core: &mut Core, now: Instant) {
+        if let Stage::Reached { peer } = self.stage
+            && core.peers.get(&peer).is_some_and(|peer| peer.phase == Phase::Waiting && peer.silent)
+        {
+            self.timers.set(GuestTimer::Reach, now + REACH);
+            self.call_anew(core, now);
+        }
+    }
+
     /// The host speaks, and we are not in the meeting.
     pub(super) fn handle_early(
         &mut self,
@@ -168,9 +194,10 @@ impl Approach {
                 peer.identity = Some(identity);
                 peer.phase = Phase::Waiting;
                 peer.ping(now);
-                self.stage = Stage::Reached;
-                self.timers.clear();
-                core.events.push_back(Event::Reached { peer: no, identity });
+                self.stage = Stage::Knocking { peer: no };
+                self.timers.stop(GuestTimer::Resend);
+                // As long as the host waits for the knock before it forgets this session.
+                self.timers.set(GuestTimer::Attempt, now + HALF_OPEN);
                 let signature = core.identity.sign(PROOF_CONTEXT, &own_statement);
                 core.send(no, &Message::Proof { identity: core.identity.key(), signature });
                 let name = core.name.clone();
@@ -217,7 +244,7 @@ impl Approach {
     }
 
     pub(super) fn close(&mut self) {
-        self.stage = Stage::Reached;
+        self.stage = Stage::Over;
         self.timers.clear();
     }
 }
@@ -232,9 +259,8 @@ fn draw(
 ) -> Result<Stage, MeetingError> {
     let mut attempt = [0; 8];
     core.entropy.fill(&mut attempt);
-    let (initiator, message) =
-        Initiator::start(prologue, static_key, host_static, door.psk(), core.entropy.as_mut())
-            .map_err(|_| MeetingError::UnusableKey)?;
+    let (initiator, message) = Initiator::start(prologue, static_key, host_static, door.psk(), core.entropy.as_mut())
+        .map_err(|_| MeetingError::UnusableKey)?;
     let tag = door.tag(&attempt, &message);
     let first = Envelope::First { attempt, tag, message: &message }.to_bytes();
     Ok(Stage::Calling { attempt, initiator: Box::new(initiator), first })

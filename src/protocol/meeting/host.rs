@@ -144,13 +144,8 @@ impl Door {
             refuse(core);
             return;
         }
-        let begun = Responder::handle_first(
-            &self.prologue,
-            &self.static_key,
-            invite.key.psk(),
-            message,
-            core.entropy.as_mut(),
-        );
+        let begun =
+            Responder::handle_first(&self.prologue, &self.static_key, invite.key.psk(), message, core.entropy.as_mut());
         let Ok((responder, second)) = begun else {
             core.counters.forged_handshakes += 1;
             return;
@@ -257,8 +252,7 @@ impl Door {
         }
         let index = self.next_index;
         self.next_index += 1;
-        let admit =
-            Message::Admit { name: core.name.clone(), your_index: index, my_index: 0, meeting: self.meeting };
+        let admit = Message::Admit { name: core.name.clone(), your_index: index, my_index: 0, meeting: self.meeting };
         self.admitted.extend(core.live(no)?.identity);
         core.send(no, &admit);
         core.admit(now, no, index, self.meeting);

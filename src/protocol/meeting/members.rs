@@ -143,7 +143,12 @@ impl Core {
     }
 
     /// What everyone may say at any time, and what members may. Gives back what is for the door to judge.
-    pub(super) fn handle(&mut self, now: Instant, no: PeerNo, incoming: Incoming) -> Result<Option<Message>, Violation> {
+    pub(super) fn handle(
+        &mut self,
+        now: Instant,
+        no: PeerNo,
+        incoming: Incoming,
+    ) -> Result<Option<Message>, Violation> {
         let Incoming { ordered, message } = incoming;
         if ordered == message.is_unordered() {
             return Err(Violation::OutOfPlace(message.kind()));

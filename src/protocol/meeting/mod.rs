@@ -14,8 +14,10 @@
 //! What happens, in order:
 //!
 //! 1. The guest calls; the host's door drops whoever holds no invite ([`Event::RefusedAtDoor`]).
-//! 2. The host proves its identity. Guest: [`Event::Reached`] (the lobby; the safety number can be shown).
-//! 3. The guest proves its own and knocks. Host: [`Event::Knocked`], until [`admit`](Meeting::admit) or
+//! 2. The host proves its identity; then the guest proves its own and knocks. Guest: [`Event::Reached`], once the knock has
+//!    arrived (the lobby; the safety number can be shown). It comes again, with a new number, if the host falls silent
+//!    before it admits and the guest has to knock anew.
+//! 3. Host: [`Event::Knocked`], until [`admit`](Meeting::admit) or
 //!    [`decline`](Meeting::decline).
 //! 4. Both: [`Event::Admitted`], with sender indices and meeting id. **The guest's engine makes the WebRTC offer now** and
 //!    sends it with [`send_offer`](Meeting::send_offer); the host's answers.
@@ -38,9 +40,7 @@ mod peer;
 use std::sync::Arc;
 use std::time::Instant;
 
-pub use event::{
-    ConnId, Counters, Departure, End, Event, HostProof, MeetingError, PeerNo, Transmit, Violation,
-};
+pub use event::{ConnId, Counters, Departure, End, Event, HostProof, MeetingError, PeerNo, Transmit, Violation};
 
 use self::guest::Approach;
 use self::host::Door;
@@ -121,6 +121,9 @@ impl Meeting {
             (Err(_), _) => self.core.counters.malformed += 1,
             (Ok(Envelope::Data { attempt, message }), _) => {
                 if let Some((no, messages)) = self.core.receive(now, from, &attempt, message) {
+                    if let Role::Guest(approach) = &mut self.role {
+                        approach.check_knock(&mut self.core);
+                    }
                     self.handle_messages(now, no, messages);
                 }
             }
@@ -164,6 +167,11 @@ impl Meeting {
             Role::Guest(_) => {}
         }
         self.core.handle_timeout(now);
+        if let Role::Guest(approach) = &mut self.role
+            && !self.core.over
+        {
+            approach.check_silence(&mut self.core, now);
+        }
         self.core.flush(now);
     }
 
@@ -171,9 +179,7 @@ impl Meeting {
         for incoming in messages {
             let outcome = match (self.core.handle(now, no, incoming), &mut self.role) {
                 (Ok(Some(message)), Role::Host(door)) => door.handle_early(&mut self.core, now, no, message),
-                (Ok(Some(message)), Role::Guest(approach)) => {
-                    approach.handle_early(&mut self.core, now, no, message)
-                }
+                (Ok(Some(message)), Role::Guest(approach)) => approach.handle_early(&mut self.core, now, no, message),
                 (Ok(None), _) => Ok(()),
                 (Err(violation), _) => Err(violation),
             };
