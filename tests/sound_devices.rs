@@ -4,6 +4,8 @@
 //! a runtime folder of its own, so that it neither finds nor disturbs another. The client library reads its place from
 //! the environment; so each test runs itself again as a child with that environment.
 #![cfg(all(feature = "client", target_os = "linux"))]
+// Helpers outside test functions end the test with a panic just the same.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::fs::File;
 use std::io::Read;
@@ -299,10 +301,9 @@ fn dropping_releases_the_device_and_every_thread() {
             // The remapped source holds a stream on its master itself.
             used.iter().flat_map(|list| list.lines()).filter(|line| !line.contains("module-remap-source")).count()
         };
-        // One connection to the server stays, whatever happens.
-        assert_eq!(list_speakers().len(), 2);
-        let (idle_streams, before) = (streams(), threads());
-        for _ in 0..3 {
+        let idle_streams = streams();
+        let mut before = usize::MAX;
+        for round in 0..4 {
             let (mic, blocks, _) = open_mic(&MicChoice::Device("mic".into()));
             let (speaker, pulls, _) = open_speaker(&SpeakerChoice::Device("spk".into()));
             blocks.recv_timeout(PATIENCE).unwrap();
@@ -311,6 +312,10 @@ fn dropping_releases_the_device_and_every_thread() {
             drop_quickly("the microphone", mic);
             drop_quickly("the speaker", speaker);
             wait_for("release", PATIENCE, || streams() == idle_streams);
+            if round == 0 {
+                // Connections to the server stay and are used again; nothing else may.
+                before = threads();
+            }
         }
         for _ in 0..30 {
             assert_eq!(list_mics().len(), 1);

@@ -97,7 +97,8 @@ pub fn list_speakers() -> Vec<DeviceInfo> {
 
 fn list(direction: Direction) -> Vec<DeviceInfo> {
     let listing = bounded("sound-list", LISTING, move || {
-        let Some(host) = host() else { return Vec::new() };
+        let Some(place) = host() else { return Vec::new() };
+        let Some(host) = place.get() else { return Vec::new() };
         let Ok(devices) = host.devices() else { return Vec::new() };
         let fits = |device: &cpal::Device| match direction {
             Direction::Capture => device.supports_input(),
@@ -160,36 +161,63 @@ fn is_hidden(id: &str) -> bool {
     id.starts_with("pulseaudio:") && (id.ends_with(".monitor") || id == "pulseaudio:auto_null")
 }
 
-#[cfg(not(target_os = "linux"))]
-fn host() -> Option<Arc<cpal::Host>> {
-    Some(Arc::new(cpal::default_host()))
+/// A way to the sound system, for one user at a time.
+pub(crate) struct Host {
+    inner: Option<cpal::Host>,
 }
 
-/// The connection to the Pulse server, shared by all: the client library never ends the thread behind one.
+#[cfg(not(target_os = "linux"))]
+fn host() -> Option<Host> {
+    Some(Host { inner: Some(cpal::default_host()) })
+}
+
+/// Connections to the Pulse server that nobody uses just now.
+///
+/// The client library never ends the thread behind a connection, so they are used again. But no two streams share one:
+/// the library gives all of them the same synchronisation group, and the server takes no second player into that.
 #[cfg(target_os = "linux")]
-static PULSE: Mutex<Option<Arc<cpal::Host>>> = Mutex::new(None);
+static IDLE: Mutex<Vec<cpal::Host>> = Mutex::new(Vec::new());
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        #[cfg(target_os = "linux")]
+        if let Some(host) = self.inner.take().filter(is_native) {
+            let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
+            if idle.len() < MAX_INSIDE {
+                idle.push(host);
+            }
+        }
+    }
+}
+
+impl Host {
+    fn get(&self) -> Option<&cpal::Host> {
+        self.inner.as_ref()
+    }
+}
 
 #[cfg(target_os = "linux")]
-fn host() -> Option<Arc<cpal::Host>> {
-    let known = PULSE.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    // Asked without the lock: a server that hangs keeps only this thread.
-    if let Some(host) = known.filter(|host| host.devices().is_ok()) {
-        return Some(host);
+fn host() -> Option<Host> {
+    loop {
+        let known = IDLE.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        // Asked without the lock: a server that hangs keeps only this thread.
+        match known {
+            Some(host) if host.devices().is_ok() => return Some(Host { inner: Some(host) }),
+            Some(dead) => drop(dead),
+            None => break,
+        }
     }
     let pulse = pulse_listens();
     if pulse {
         match cpal::host_from_id(cpal::HostId::PulseAudio) {
-            Ok(host) => {
-                let host = Arc::new(host);
-                *PULSE.lock().unwrap_or_else(PoisonError::into_inner) = Some(host.clone());
-                return Some(host);
-            }
+            Ok(host) => return Some(Host { inner: Some(host) }),
             // The client library looks for the cookie under $HOME/.config alone; ALSA's plugin may still get in.
             Err(error) => tracing::debug!(kind = ?error.kind(), "pulse server listens but does not let us in"),
         }
     }
     // The ALSA library writes to standard error when there is nothing to open, so it is not asked then.
-    if pulse || alsa_has_something() { cpal::host_from_id(cpal::HostId::Alsa).ok().map(Arc::new) } else { None }
+    let alsa = (pulse || alsa_has_something()).then(|| cpal::host_from_id(cpal::HostId::Alsa).ok());
+    alsa.flatten().map(|host| Host { inner: Some(host) })
 }
 
 /// True if something accepts connections where the Pulse server's socket should be.
@@ -333,7 +361,9 @@ impl Kept {
                             }
                         }
                     }
+                    // In this order: what is given back must be free.
                     drop(stream);
+                    drop(found);
                 }
                 Err(error) => drop(opened.send(Err(error))),
             }
@@ -358,7 +388,7 @@ impl Drop for Kept {
 
 /// A device that was found.
 pub(crate) struct Found {
-    host: Arc<cpal::Host>,
+    host: Host,
     pub(crate) device: cpal::Device,
     /// What a person reads.
     pub(crate) name: String,
@@ -373,7 +403,9 @@ impl Found {
     /// A server moves the streams of a device that is unplugged to another one, and for a microphone that may be the
     /// monitor of a speaker: everybody would hear themselves. Without a server the stream itself tells of its end.
     fn is_present(&self) -> bool {
-        !self.native || self.host.devices().is_ok_and(|mut devices| devices.any(|device| device == self.device))
+        let listed =
+            |host: &cpal::Host| host.devices().is_ok_and(|mut devices| devices.any(|other| other == self.device));
+        !self.native || self.host.get().is_some_and(listed)
     }
 
     /// Chooses the form of sound to ask the device for: 48 kHz mono floats from a server that converts, else the
@@ -385,8 +417,9 @@ impl Found {
 
 /// Finds the device that `wanted` names by id or name, or the default one for none.
 pub(crate) fn find(direction: Direction, wanted: Option<&str>) -> Result<Found, SoundError> {
-    let host = host().ok_or(SoundError::NoDevice)?;
-    let native = is_native(&host);
+    let way = host().ok_or(SoundError::NoDevice)?;
+    let host = way.get().ok_or(SoundError::NoDevice)?;
+    let native = is_native(host);
     let devices = || match direction {
         Direction::Capture => host.input_devices().map(|devices| devices.collect::<Vec<_>>()).unwrap_or_default(),
         Direction::Playback => host.output_devices().map(|devices| devices.collect::<Vec<_>>()).unwrap_or_default(),
@@ -411,7 +444,7 @@ pub(crate) fn find(direction: Direction, wanted: Option<&str>) -> Result<Found, 
         }
     };
     let name = info(&device).map_or_else(String::new, |info| info.name);
-    Ok(Found { host, device, name, direction, native })
+    Ok(Found { host: way, device, name, direction, native })
 }
 
 #[cfg(target_os = "linux")]

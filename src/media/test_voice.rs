@@ -128,7 +128,7 @@ impl TestVoice {
     pub fn new() -> Self {
         let pause = silence(0.15);
         Self {
-            random: 0x5EED_0F_5EEC4,
+            random: 0x05EE_D0F5_EEC4,
             plan: Vec::new(),
             now: pause,
             left: pause.samples,

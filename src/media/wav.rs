@@ -210,7 +210,7 @@ impl WavRecorder {
             self.writer.write_sample((sample * f32::from(i16::MAX)).round() as i16)?;
         }
         self.blocks += 1;
-        if self.blocks % FLUSH_EVERY == 0 {
+        if self.blocks.is_multiple_of(FLUSH_EVERY) {
             self.writer.flush()?;
         }
         Ok(())
