@@ -227,12 +227,12 @@ fn alone_the_host_copies_the_link_by_button_or_key_and_sees_what_can_reach_it() 
     assert!(script.says("Your link can reach this device at 192.168.1.20, 2001:db8::20"));
     assert!(script.says(&strings::router_refused("It does not answer.")));
     script.window.get_all_by_label(strings::COPY_LINK).next().unwrap().click();
-    script.window.step();
+    script.window.run();
     assert_eq!(script.copied().as_deref(), Some(GOOD_LINK));
     script.window.run();
     assert!(script.says(strings::LINK_COPIED));
-    script.window.key_down_modifiers(Modifiers::COMMAND, Key::L);
-    script.window.step();
+    script.window.key_press_modifiers(Modifiers::COMMAND, Key::L);
+    script.window.run();
     assert_eq!(script.copied().as_deref(), Some(GOOD_LINK));
 }
 
@@ -344,8 +344,7 @@ fn a_number_that_differs_cannot_be_called_equal() {
         meeting.peers[0].link = PeerLink::Stopped;
     });
     assert!(script.says(strings::MISMATCH_EXPLAINED));
-    script.window.get_by_label(strings::COPY_EVIDENCE).click();
-    script.window.step();
+    script.press(strings::COPY_EVIDENCE);
     let evidence = script.copied().unwrap();
     assert!(evidence.contains(&number()) && evidence.contains(&peer("Ana").fingerprint));
 }

@@ -38,6 +38,14 @@ pub(crate) enum Panel {
     Security,
 }
 
+/// A text that is being changed.
+#[derive(Clone)]
+pub(crate) struct Draft {
+    pub text: String,
+    /// It has not been sent as it stands.
+    pub unsent: bool,
+}
+
 /// What the window remembers between passes: what is being typed and what is open. Nothing of the meeting.
 #[derive(Default)]
 pub(crate) struct Local {
@@ -48,8 +56,8 @@ pub(crate) struct Local {
     pub compared: String,
     pub sheet: Option<Sheet>,
     pub panel: Option<Panel>,
-    pub own_relay: Option<String>,
-    pub own_name: Option<String>,
+    pub own_relay: Option<Draft>,
+    pub own_name: Option<Draft>,
     pub last_activity: f64,
 }
 

@@ -149,7 +149,7 @@ words! {
     STATE_VERIFIED = "Only the people here hold the keys, and you have compared safety numbers with everyone.";
     KEY_AGREEMENT = "Key agreement";
     KEY_AGREEMENT_VALUE = "X25519 and ML-KEM-768";
-    MEDIA_CIPHER = "Pictures and sound";
+    MEDIA_CIPHER = "Media";
     MEDIA_CIPHER_VALUE = "AES-256-GCM (SFrame)";
     FINGERPRINT = "Fingerprint";
     VERIFIED_ON = "Verified";

@@ -120,8 +120,12 @@ pub struct Tokens {
     pub warning_on_scrim: Color32,
     /// Danger, over a picture.
     pub danger_on_scrim: Color32,
+    /// Whoever speaks, around a picture.
+    pub speaking: Color32,
     /// Lies over the screen while a sheet is open.
     pub backdrop: Color32,
+    /// Under what is lifted.
+    pub shadow: Color32,
     /// The paper of a QR code.
     pub paper: Color32,
     /// The ink of a QR code.
@@ -165,7 +169,9 @@ pub const DARK: Tokens = Tokens {
     verified_on_scrim: rgb(0x63C79A),
     warning_on_scrim: rgb(0xE0A33E),
     danger_on_scrim: rgb(0xF27B72),
+    speaking: rgb(0x7DB0F2),
     backdrop: rgba(0x05080A, 170),
+    shadow: rgba(0x000000, 90),
     paper: rgb(0xFFFFFF),
     ink: rgb(0x0F1316),
 };
@@ -187,6 +193,7 @@ pub const LIGHT: Tokens = Tokens {
     danger_text: rgb(0xB3312A),
     danger_fill: rgb(0xB3312A),
     backdrop: rgba(0x14191C, 110),
+    shadow: rgba(0x14191C, 34),
     ..DARK
 };
 
@@ -310,8 +317,8 @@ fn restyle(style: &mut egui::Style, t: &Tokens) {
     visuals.window_stroke = Stroke::new(1.0, t.hairline);
     visuals.window_corner_radius = CornerRadius::same(radius::SHEET);
     visuals.menu_corner_radius = CornerRadius::same(radius::CARD);
-    visuals.window_shadow = shadow();
-    visuals.popup_shadow = shadow();
+    visuals.window_shadow = shadow(t);
+    visuals.popup_shadow = shadow(t);
     visuals.selection.bg_fill = t.accent_fill.gamma_multiply(0.45);
     visuals.selection.stroke = Stroke::new(1.0, t.text);
     visuals.text_cursor = TextCursorStyle { stroke: Stroke::new(2.0, t.accent_text), ..visuals.text_cursor };
@@ -336,8 +343,8 @@ fn restyle(style: &mut egui::Style, t: &Tokens) {
 }
 
 /// What lifts a sheet, a bar or a menu off what lies below.
-pub fn shadow() -> Shadow {
-    Shadow { offset: [0, 6], blur: 24, spread: 0, color: Color32::from_black_alpha(70) }
+pub fn shadow(t: &Tokens) -> Shadow {
+    Shadow { offset: [0, 4], blur: 20, spread: 0, color: t.shadow }
 }
 
 /// `from` moved towards `to` by `share` (0..=1).

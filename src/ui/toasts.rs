@@ -61,7 +61,7 @@ impl Toasts {
                         .stroke(Stroke::new(1.0, t.hairline))
                         .corner_radius(CornerRadius::same(radius::CARD))
                         .inner_margin(Margin::symmetric(space::L as i8, space::M as i8))
-                        .shadow(theme::shadow())
+                        .shadow(theme::shadow(t))
                         .show(ui, |ui| {
                             ui.set_width(ui.available_width());
                             ui.horizontal_top(|ui| {

@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::{Arc, mpsc as std_mpsc};
+use std::sync::{Arc, Mutex, mpsc as std_mpsc};
 use std::time::{Duration, Instant};
 
 use conclave::engine::view::{
@@ -31,6 +31,7 @@ pub(crate) struct Script {
     events: mpsc::UnboundedSender<Event>,
     commands: mpsc::UnboundedReceiver<Command>,
     check: Rc<RefCell<Option<LinkCheck>>>,
+    copied: Arc<Mutex<Option<String>>>,
 }
 
 /// How large, and in which appearance.
@@ -75,13 +76,27 @@ impl Script {
             answered
         }));
         let handle = Handle::new(sent, happened, seen);
+        let copied: Arc<Mutex<Option<String>>> = Arc::default();
+        let clipboard = copied.clone();
         let mut builder = Harness::builder().with_size(look.size).with_theme(look.theme).with_max_steps(8);
         if look.drawn {
             builder = builder.with_render_cursor(false).wgpu();
         }
-        let mut window = builder.build_eframe(move |creation| App::new(&creation.egui_ctx, options, handle));
+        let mut window = builder.build_eframe(move |creation| {
+            let keep = move |ui: &mut egui::Ui| {
+                ui.ctx().output(|output| {
+                    for command in &output.commands {
+                        if let egui::OutputCommand::CopyText(text) = command {
+                            *clipboard.lock().unwrap() = Some(text.clone());
+                        }
+                    }
+                });
+            };
+            creation.egui_ctx.on_end_pass("keep what is copied", Arc::new(keep));
+            App::new(&creation.egui_ctx, options, handle)
+        });
         window.run();
-        Self { window, view, events, commands, check }
+        Self { window, view, events, commands, check, copied }
     }
 
     /// Shows another view.
@@ -139,12 +154,9 @@ impl Script {
             .is_some()
     }
 
-    /// What was copied in the last pass.
-    pub(crate) fn copied(&self) -> Option<String> {
-        self.window.output().platform_output.commands.iter().find_map(|command| match command {
-            egui::OutputCommand::CopyText(text) => Some(text.clone()),
-            _ => None,
-        })
+    /// What was copied since the last call.
+    pub(crate) fn copied(&mut self) -> Option<String> {
+        self.copied.lock().unwrap().take()
     }
 }
 

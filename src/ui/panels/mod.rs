@@ -35,7 +35,7 @@ pub(crate) fn sheets(ui: &mut Ui, cx: &mut Cx<'_>) {
 fn side(ui: &mut Ui, place: Rect, title: &str, contents: impl FnOnce(&mut Ui)) -> bool {
     let t = tokens(ui.ctx());
     ui.interact(place, ui.scope_id().with(("panel", title)), Sense::click());
-    ui.painter().add(theme::shadow().as_shape(place, 0));
+    ui.painter().add(theme::shadow(t).as_shape(place, 0));
     ui.painter().rect_filled(place, 0.0, t.surface);
     ui.painter().vline(place.left(), place.y_range(), Stroke::new(1.0, t.hairline));
     let mut closed = false;

@@ -5,7 +5,7 @@ use egui::Ui;
 use super::devices;
 use crate::engine::Command;
 use crate::settings::{Appearance, Settings};
-use crate::ui::app::Cx;
+use crate::ui::app::{Cx, Draft};
 use crate::ui::strings;
 use crate::ui::theme::{Weight, control, size, space, tokens};
 use crate::ui::widgets::{
@@ -33,14 +33,16 @@ fn change(cx: &mut Cx<'_>, change: impl FnOnce(&mut Settings)) {
 }
 
 fn keep_texts(cx: &mut Cx<'_>) {
-    let (name, relay) = (cx.local.own_name.clone(), cx.local.own_relay.clone());
+    // Losing the focus can be seen in more than one pass; what was sent once is not sent again.
+    let unsent = |draft: &mut Option<Draft>| {
+        let draft = draft.as_mut().filter(|draft| draft.unsent)?;
+        draft.unsent = false;
+        Some(draft.text.trim().to_owned())
+    };
+    let (name, relay) = (unsent(&mut cx.local.own_name), unsent(&mut cx.local.own_relay));
     change(cx, |settings| {
-        if let Some(name) = name {
-            name.trim().clone_into(&mut settings.name);
-        }
-        if let Some(relay) = relay {
-            relay.trim().clone_into(&mut settings.relay);
-        }
+        settings.name = name.unwrap_or_else(|| settings.name.clone());
+        settings.relay = relay.unwrap_or_else(|| settings.relay.clone());
     });
 }
 
@@ -56,11 +58,11 @@ fn contents(ui: &mut Ui, cx: &mut Cx<'_>) {
     ui.spacing_mut().item_spacing.y = space::S;
     heading(ui, strings::PROFILE);
     caption(ui, strings::YOUR_NAME);
-    let mut name = cx.local.own_name.clone().unwrap_or_else(|| cx.view.settings.name.clone());
+    let mut name = cx.local.own_name.as_ref().map_or(&cx.view.settings.name, |draft| &draft.text).clone();
     let look = Field { name: strings::YOUR_NAME, hint: strings::NAME_HINT, limit: 64, code: false, wrong: false };
     let typed = field(ui, &mut name, &look);
     if typed.changed() {
-        cx.local.own_name = Some(name);
+        cx.local.own_name = Some(Draft { text: name, unsent: true });
     }
     if typed.lost_focus() {
         keep_texts(cx);
@@ -77,7 +79,7 @@ fn contents(ui: &mut Ui, cx: &mut Cx<'_>) {
 
     section(ui, strings::NETWORK);
     caption(ui, strings::OWN_RELAY);
-    let mut relay = cx.local.own_relay.clone().unwrap_or_else(|| cx.view.settings.relay.clone());
+    let mut relay = cx.local.own_relay.as_ref().map_or(&cx.view.settings.relay, |draft| &draft.text).clone();
     let look = Field {
         name: strings::OWN_RELAY,
         hint: strings::OWN_RELAY_HINT,
@@ -87,7 +89,7 @@ fn contents(ui: &mut Ui, cx: &mut Cx<'_>) {
     };
     let typed = field(ui, &mut relay, &look);
     if typed.changed() {
-        cx.local.own_relay = Some(relay);
+        cx.local.own_relay = Some(Draft { text: relay, unsent: true });
     }
     if typed.lost_focus() {
         keep_texts(cx);

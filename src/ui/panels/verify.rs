@@ -1,18 +1,19 @@
 //! Comparing safety numbers.
 
-use egui::accesskit::Role;
-use egui::{Align2, Rect, Sense, Ui, UiBuilder, WidgetInfo, pos2, vec2};
+use egui::accesskit::{Live, Role};
+use egui::{Align, Align2, Layout, Rect, Sense, Ui, WidgetInfo, pos2, vec2};
 use subtle::ConstantTimeEq;
 
 use crate::engine::event::Tone;
 use crate::engine::view::{Peer, PeerId, PeerLink, Stage, Verification};
 use crate::engine::{Command, Verdict};
 use crate::ui::app::{Cx, unix_now};
-use crate::ui::icons::Icon;
+use crate::ui::icons::{self, Icon};
 use crate::ui::textures::Source;
 use crate::ui::theme::{Weight, control, font, radius, size, space, tokens};
 use crate::ui::widgets::{
-    Button, Field, Kind, Sheet, Tile, caption, field, hairline, heading, icon_line, note, qr, sheet, text, tile,
+    Button, Field, Kind, Sheet, Tile, caption, field, hairline, heading, icon_line, note, over, qr, sheet, text, tile,
+    two_columns,
 };
 use crate::ui::{strings, when};
 
@@ -93,7 +94,13 @@ fn contents(ui: &mut Ui, cx: &mut Cx<'_>, peer: &Peer, compared: Compared) {
     }
     number(ui, cx, peer, true);
     ui.add_space(space::XS);
-    text(ui, strings::COMPARE_FIELD, size::BODY, Weight::Medium, t.text);
+    // The outcome stands beside the label, so that it is in view whatever the height of the window.
+    ui.horizontal_top(|ui| {
+        let label = text(ui, strings::COMPARE_FIELD, size::BODY, Weight::Medium, t.text);
+        let room = ui.available_width().max(0.0);
+        let place = Rect::from_min_size(pos2(label.rect.right() + space::S, label.rect.top()), vec2(room, 18.0));
+        over(ui, place, |ui| ui.with_layout(Layout::right_to_left(Align::Min), |ui| outcome(ui, compared)));
+    });
     let look = Field {
         name: strings::COMPARE_FIELD,
         hint: strings::COMPARE_HINT,
@@ -102,18 +109,24 @@ fn contents(ui: &mut Ui, cx: &mut Cx<'_>, peer: &Peer, compared: Compared) {
         wrong: compared == Compared::Different,
     };
     field(ui, &mut cx.local.compared, &look);
-    match compared {
-        Compared::Nothing => {}
+}
+
+/// What the comparison showed, laid out from the right.
+fn outcome(ui: &mut Ui, compared: Compared) {
+    let t = tokens(ui.ctx());
+    let (icon, words, colour) = match compared {
+        Compared::Nothing => return,
         Compared::Partly(count) => {
             text(ui, strings::digits_so_far(count), size::CAPTION, Weight::Regular, t.muted);
+            return;
         }
-        Compared::Equal => {
-            icon_line(ui, Icon::Check, strings::NUMBERS_EQUAL, t.text);
-        }
-        Compared::Different => {
-            icon_line(ui, Icon::ShieldAlert, strings::NUMBERS_DIFFER, t.danger_text);
-        }
-    }
+        Compared::Equal => (Icon::Check, strings::NUMBERS_EQUAL, t.text),
+        Compared::Different => (Icon::ShieldAlert, strings::NUMBERS_DIFFER, t.danger_text),
+    };
+    let said = text(ui, words, size::BODY, Weight::Medium, colour);
+    ui.ctx().accesskit_node_builder(said.id, |node| node.set_live(Live::Assertive));
+    let (rect, _) = ui.allocate_exact_size(vec2(16.0, 18.0), Sense::hover());
+    icons::paint(ui, icon, Rect::from_center_size(rect.center(), vec2(16.0, 16.0)), colour);
 }
 
 /// Their picture and the task, always in view.
@@ -124,7 +137,8 @@ fn who(ui: &mut Ui, cx: &mut Cx<'_>, peer: &Peer) {
     let picture = if visible { cx.textures.newest(ui.ctx(), Source::Peer(peer.id), &peer.picture) } else { None };
     ui.horizontal_top(|ui| {
         ui.spacing_mut().item_spacing.x = space::L;
-        let (rect, _) = ui.allocate_exact_size(vec2(128.0, 72.0), Sense::hover());
+        let (rect, _) =
+            ui.allocate_exact_size(if short(ui) { vec2(96.0, 54.0) } else { vec2(128.0, 72.0) }, Sense::hover());
         let shown = Tile {
             name: &name,
             initials: &name,
@@ -166,30 +180,36 @@ fn who(ui: &mut Ui, cx: &mut Cx<'_>, peer: &Peer) {
     ui.add_space(space::XS);
 }
 
+/// The window is too low for the sheet's usual measures.
+fn short(ui: &Ui) -> bool {
+    ui.ctx().content_rect().height() < 600.0
+}
+
 fn number(ui: &mut Ui, cx: &mut Cx<'_>, peer: &Peer, code: bool) {
     let t = tokens(ui.ctx());
-    let side = 148.0;
-    let area = ui.available_rect_before_wrap();
-    let left = Rect::from_min_max(area.min, pos2(area.right() - side - space::L, f32::INFINITY));
-    let right = Rect::from_min_size(pos2(area.right() - side, area.top()), vec2(side, f32::INFINITY));
-    let a = ui.scope_builder(UiBuilder::new().max_rect(left), |ui| {
-        caption(ui, strings::SAFETY_NUMBER);
+    let side = if short(ui) { 124.0 } else { 148.0 };
+    let column = |ui: &mut Ui, cx: &mut Cx<'_>| {
+        ui.horizontal(|ui| {
+            caption(ui, strings::SAFETY_NUMBER);
+            let button = Button::new(Kind::Quiet, strings::COPY_NUMBER).icon(Icon::Copy).compact();
+            if button.show(ui).clicked() {
+                ui.ctx().copy_text(peer.safety_number.clone());
+                cx.toast(ui.ctx(), Tone::Good, strings::COPIED);
+            }
+        });
         digits(ui, &peer.safety_number, size::CODE);
-        let button = Button::new(Kind::Quiet, strings::COPY_NUMBER).icon(Icon::Copy).compact();
-        if button.show(ui).clicked() {
-            ui.ctx().copy_text(peer.safety_number.clone());
-            cx.toast(ui.ctx(), Tone::Good, strings::COPIED);
+    };
+    if !code {
+        column(ui, cx);
+        return;
+    }
+    let left = ui.available_width() - side - space::L;
+    two_columns(ui, left, space::L, cx, column, |ui, _| {
+        qr(ui, &peer.safety_qr, side, strings::SAFETY_NUMBER);
+        if !short(ui) {
+            text(ui, strings::SCAN, size::CAPTION, Weight::Regular, t.muted);
         }
     });
-    let mut used = a.response.rect;
-    if code {
-        let b = ui.scope_builder(UiBuilder::new().max_rect(right), |ui| {
-            qr(ui, &peer.safety_qr, side, strings::SAFETY_NUMBER);
-            text(ui, strings::SCAN, size::CAPTION, Weight::Regular, t.muted);
-        });
-        used = used.union(b.response.rect);
-    }
-    ui.expand_to_include_rect(used);
 }
 
 fn footer(ui: &mut Ui, cx: &mut Cx<'_>, peer: &Peer, compared: Compared) -> bool {

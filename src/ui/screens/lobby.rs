@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use egui::{Rect, Ui, UiBuilder, pos2, vec2};
+use egui::{Ui, vec2};
 
 use super::prejoin::{camera_tool, mic_tool, own_preview};
 use crate::engine::Command;
@@ -12,7 +12,7 @@ use crate::ui::icons::Icon;
 use crate::ui::layout::ASPECT;
 use crate::ui::shortcuts::Shortcut;
 use crate::ui::theme::{Weight, radius, size, space, tokens};
-use crate::ui::widgets::{Button, Kind, caption, card, centred, note, spinner, text};
+use crate::ui::widgets::{Button, Kind, caption, card, centred, note, spinner, text, two_columns};
 use crate::ui::{panels, strings, when};
 
 pub(crate) fn show(ui: &mut Ui, cx: &mut Cx<'_>, lobby: &Lobby) -> f32 {
@@ -22,33 +22,27 @@ pub(crate) fn show(ui: &mut Ui, cx: &mut Cx<'_>, lobby: &Lobby) -> f32 {
         _ => {}
     }
     centred(ui, "lobby", 960.0, |ui| {
-        let area = ui.available_rect_before_wrap();
         let gap = space::XL;
-        let left_width = ((area.width() - gap) * 0.5).floor();
-        let left = Rect::from_min_size(area.min, vec2(left_width, f32::INFINITY));
-        let right = Rect::from_min_max(pos2(left.right() + gap, area.top()), pos2(area.right(), f32::INFINITY));
-        let a = ui
-            .scope_builder(UiBuilder::new().max_rect(left), |ui| {
-                ui.spacing_mut().item_spacing.y = space::M;
-                let (rect, _) =
-                    ui.allocate_exact_size(vec2(left_width, (left_width / ASPECT).floor()), egui::Sense::hover());
-                own_preview(ui, cx, rect, radius::TILE);
-                ui.horizontal(|ui| {
-                    mic_tool(ui, cx);
-                    camera_tool(ui, cx);
-                    ui.add_space(space::S);
-                    if Button::new(Kind::Danger, strings::LEAVE).icon(Icon::PhoneOff).large().show(ui).clicked() {
-                        cx.send(Command::Leave);
-                    }
-                });
-            })
-            .response
-            .rect;
-        let b = ui.scope_builder(UiBuilder::new().max_rect(right), |ui| facts(ui, lobby)).response.rect;
-        ui.expand_to_include_rect(a.union(b));
+        let left = ((ui.available_width() - gap) * 0.5).floor();
+        two_columns(ui, left, gap, cx, own, |ui, _| facts(ui, lobby));
     });
     ui.ctx().request_repaint_after(Duration::from_secs(1));
     space::XL
+}
+
+fn own(ui: &mut Ui, cx: &mut Cx<'_>) {
+    ui.spacing_mut().item_spacing.y = space::M;
+    let width = ui.available_width();
+    let (rect, _) = ui.allocate_exact_size(vec2(width, (width / ASPECT).floor()), egui::Sense::hover());
+    own_preview(ui, cx, rect, radius::TILE);
+    ui.horizontal(|ui| {
+        mic_tool(ui, cx);
+        camera_tool(ui, cx);
+        ui.add_space(space::S);
+        if Button::new(Kind::Danger, strings::LEAVE).icon(Icon::PhoneOff).large().show(ui).clicked() {
+            cx.send(Command::Leave);
+        }
+    });
 }
 
 fn facts(ui: &mut Ui, lobby: &Lobby) {

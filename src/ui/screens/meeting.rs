@@ -27,8 +27,9 @@ pub(crate) fn show(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting) -> f32 {
     }
     let full = ui.max_rect();
     let panel = cx.local.panel.map(|which| {
-        let place = Rect::from_min_max(pos2(full.right() - control::PANEL, full.top()), full.max);
-        (which, place)
+        // Lying over the pictures it leaves the toolbar free: leaving and muting are never covered.
+        let below = if full.width() >= BESIDE { full.bottom() } else { full.bottom() - stage::TOOLBAR - space::S };
+        (which, Rect::from_min_max(pos2(full.right() - control::PANEL, full.top()), pos2(full.right(), below)))
     });
     let area = match panel {
         Some((_, place)) if full.width() >= BESIDE => Rect::from_min_max(full.min, pos2(place.left(), full.bottom())),

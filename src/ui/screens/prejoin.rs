@@ -1,6 +1,6 @@
 //! Before the meeting: see, hear and name yourself, and find trouble early.
 
-use egui::{Key, Rect, Ui, UiBuilder, pos2, vec2};
+use egui::{Key, Rect, Ui, pos2, vec2};
 
 use super::home::link_facts;
 use crate::engine::Command;
@@ -15,7 +15,7 @@ use crate::ui::textures::Source;
 use crate::ui::theme::{Weight, radius, size, space, tokens};
 use crate::ui::widgets::{
     Button, Field, Kind, Tile, caption, card, centred, field, icon_button, icon_line, level_meter, over, text, tile,
-    tool_button,
+    tool_button, two_columns,
 };
 
 /// Names longer than this do not fit the wire.
@@ -39,14 +39,9 @@ pub(crate) fn show(ui: &mut Ui, cx: &mut Cx<'_>, prejoin: &PreJoin) -> f32 {
             text(ui, words, size::TITLE, Weight::Strong, tokens(ui.ctx()).text);
         });
         ui.add_space(space::S);
-        let area = ui.available_rect_before_wrap();
         let gap = space::XL;
-        let left_width = ((area.width() - gap) * 0.58).floor();
-        let left = Rect::from_min_size(area.min, vec2(left_width, f32::INFINITY));
-        let right = Rect::from_min_max(pos2(left.right() + gap, area.top()), pos2(area.right(), f32::INFINITY));
-        let a = ui.scope_builder(UiBuilder::new().max_rect(left), |ui| preview(ui, cx, prejoin)).response.rect;
-        let b = ui.scope_builder(UiBuilder::new().max_rect(right), |ui| controls(ui, cx, prejoin)).response.rect;
-        ui.expand_to_include_rect(a.union(b));
+        let left = ((ui.available_width() - gap) * 0.58).floor();
+        two_columns(ui, left, gap, cx, |ui, cx| preview(ui, cx, prejoin), |ui, cx| controls(ui, cx, prejoin));
     });
     space::XL
 }

@@ -73,12 +73,13 @@ fn peer_tile(ui: &mut Ui, cx: &mut Cx<'_>, peer: &Peer, place: Rect, corner: u8)
     if verified || peer.link == PeerLink::Connecting {
         return;
     }
-    let button =
-        Rect::from_min_size(place.right_top() + vec2(-116.0 - space::M, space::M), vec2(116.0, control::TARGET));
+    let small = place.width() < 320.0;
+    let (said, width) = if small { ("", control::TARGET) } else { (strings::VERIFY, 116.0) };
+    let corner = place.right_top() + vec2(-width - space::S, space::S);
+    let button = Rect::from_min_size(corner, vec2(width, control::TARGET));
     over(ui, button, |ui| {
         let words = strings::verify_button(&peer.name);
-        let button =
-            Button::new(Kind::Secondary, strings::VERIFY).icon(Icon::Shield).name(&words).compact().width(116.0);
+        let button = Button::new(Kind::Secondary, said).icon(Icon::Shield).name(&words).compact().width(width);
         if button.show(ui).clicked() {
             cx.local.compared.clear();
             cx.local.sheet = Some(Sheet::Verify(peer.id));

@@ -76,7 +76,7 @@ pub(crate) fn framed(
             .stroke(Stroke::new(1.0, theme::mix(t.hairline, colour, 0.6)))
             .corner_radius(CornerRadius::same(radius::CARD))
             .inner_margin(Margin::symmetric(space::L as i8, space::M as i8))
-            .shadow(theme::shadow())
+            .shadow(theme::shadow(t))
             .show(ui, |ui| {
                 ui.set_width(ui.available_width());
                 contents(ui);

@@ -107,7 +107,11 @@ impl<'a> Button<'a> {
         let look = paint(self.kind, t);
         let words_colour = if self.enabled { look.words } else { t.muted };
         let galley = ui.painter().layout_no_wrap(self.words.to_owned(), font(points, Weight::Medium), words_colour);
-        let icon_space = if self.icon.is_some() { control::ICON + space::S } else { 0.0 };
+        let icon_space = match self.icon {
+            Some(_) if self.words.is_empty() => control::ICON,
+            Some(_) => control::ICON + space::S,
+            None => 0.0,
+        };
         let natural = galley.size().x + icon_space + 2.0 * if large { space::XL } else { space::L };
         let wanted = vec2(self.width.unwrap_or(natural), self.height);
         let (rect, response) =

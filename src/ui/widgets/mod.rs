@@ -75,11 +75,32 @@ pub(crate) fn hairline(ui: &mut Ui) {
 pub(crate) fn lifted(ui: &Ui, rect: Rect, corner: u8) {
     let t = tokens(ui.ctx());
     let corner = CornerRadius::same(corner);
-    ui.painter().add(theme::shadow().as_shape(rect, corner));
+    ui.painter().add(theme::shadow(t).as_shape(rect, corner));
     ui.painter().rect(rect, corner, t.surface, Stroke::new(1.0, t.hairline), StrokeKind::Inside);
 }
 
 /// Shows `contents` in `place`, over whatever is there, without moving on.
 pub(crate) fn over<R>(ui: &mut Ui, place: Rect, contents: impl FnOnce(&mut Ui) -> R) -> R {
     contents(&mut ui.new_child(egui::UiBuilder::new().max_rect(place)))
+}
+
+/// Two columns side by side, as high as the higher one; `left` is the width of the first.
+pub(crate) fn two_columns<C>(
+    ui: &mut Ui,
+    left: f32,
+    gap: f32,
+    shared: &mut C,
+    first: impl FnOnce(&mut Ui, &mut C),
+    second: impl FnOnce(&mut Ui, &mut C),
+) {
+    let area = ui.available_rect_before_wrap();
+    let bottom = f32::INFINITY;
+    let one = Rect::from_min_max(area.min, egui::pos2(area.left() + left, bottom));
+    let two = Rect::from_min_max(egui::pos2(one.right() + gap, area.top()), egui::pos2(area.right(), bottom));
+    let mut a = ui.new_child(egui::UiBuilder::new().max_rect(one));
+    first(&mut a, shared);
+    let mut b = ui.new_child(egui::UiBuilder::new().max_rect(two));
+    second(&mut b, shared);
+    let used = a.min_rect().union(b.min_rect());
+    ui.allocate_rect(Rect::from_min_max(area.min, used.max), egui::Sense::hover());
 }

@@ -52,7 +52,7 @@ pub(crate) fn picker<T>(ui: &mut Ui, icon: Icon, name: &str, shown: &str, choice
                 .stroke(Stroke::new(1.0, t.hairline))
                 .corner_radius(CornerRadius::same(radius::CARD))
                 .inner_margin(Margin::same(space::XS as i8))
-                .shadow(theme::shadow()),
+                .shadow(theme::shadow(t)),
         )
         .show(|ui| {
             ui.set_width(width - 2.0 * space::XS);

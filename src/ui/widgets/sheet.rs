@@ -32,7 +32,7 @@ pub(crate) fn sheet(ui: &Ui, sheet: &Sheet<'_>, contents: impl FnOnce(&mut Ui), 
         .stroke(Stroke::new(1.0, t.hairline))
         .corner_radius(CornerRadius::same(radius::SHEET))
         .inner_margin(egui::Margin::symmetric(space::XL as i8, space::L as i8))
-        .shadow(theme::shadow());
+        .shadow(theme::shadow(t));
     let mut closed = false;
     let id = Id::unique(("sheet", sheet.title));
     // As high as the screen: egui's own first guess would keep a long sheet low for ever.
@@ -65,5 +65,13 @@ pub(crate) fn sheet(ui: &Ui, sheet: &Sheet<'_>, contents: impl FnOnce(&mut Ui), 
             footer(ui);
         }
     });
+    // The place of a centred area follows from the size it had before: after a change of size it needs another pass.
+    let known = id.with("size");
+    let found = shown.response.rect.size();
+    if ctx.data(|data| data.get_temp::<egui::Vec2>(known)).is_none_or(|before| (before - found).abs().max_elem() > 0.5)
+    {
+        ctx.data_mut(|data| data.insert_temp(known, found));
+        ctx.request_repaint();
+    }
     closed || shown.should_close()
 }

@@ -6,7 +6,7 @@ use crate::ui::icons::{self, Icon};
 use crate::ui::theme::{Weight, font, size, space, tokens};
 
 /// Width of the names of facts.
-const FACT_NAME: f32 = 112.0;
+const FACT_NAME: f32 = 104.0;
 
 /// Words of any size, weight and colour. They wrap.
 pub(crate) fn text(ui: &mut Ui, words: impl Into<String>, size: f32, weight: Weight, colour: Color32) -> Response {

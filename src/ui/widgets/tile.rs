@@ -65,7 +65,7 @@ pub(crate) fn tile(ui: &mut Ui, rect: Rect, tile: &Tile<'_>) {
         (None, None) => paint_initials(ui, rect, tile.initials),
     }
     if tile.mic_on && tile.level > SPEAKING {
-        ui.painter().rect_stroke(rect, corner, Stroke::new(3.0, t.accent_text), StrokeKind::Inside);
+        ui.painter().rect_stroke(rect, corner, Stroke::new(3.0, t.speaking), StrokeKind::Inside);
     }
     if !tile.chip.is_empty() {
         let at = pos2(rect.left() + space::S, rect.bottom() - space::S);
