@@ -13,7 +13,7 @@ use conclave::{logging, media, settings, ui};
 
 /// Video meetings whose keys only their members hold
 #[derive(Parser)]
-#[command(name = "conclave", version, about, args_conflicts_with_subcommands = true)]
+#[command(name = "conclave", version, about)]
 struct Arguments {
     /// Invite link to open in the window
     link: Option<String>,

@@ -82,7 +82,6 @@ pub fn invite_error(error: &InviteError) -> String {
         InviteError::Invalid(_) => {
             "This link is broken in a way that copying does not explain. Ask for a new one.".into()
         }
-        _ => "This link cannot be used.".into(),
     }
 }
 

@@ -33,7 +33,7 @@ impl eframe::App for Failure {
         let tokens = theme::tokens(ui.ctx());
         let frame = egui::Frame::new().fill(tokens.background).inner_margin(theme::space::XXL as i8);
         egui::CentralPanel::default().frame(frame).show(ui, |ui| {
-            ui.label(egui::RichText::new(strings::CANNOT_START).font(theme::font(theme::size::TITLE, theme::Weight::SemiBold)).color(tokens.text));
+            ui.label(egui::RichText::new(strings::CANNOT_START).font(theme::font(theme::size::TITLE, theme::Weight::Strong)).color(tokens.text));
             ui.add_space(theme::space::M);
             ui.label(egui::RichText::new(&self.sentence).font(theme::font(theme::size::BODY, theme::Weight::Regular)).color(tokens.secondary));
         });

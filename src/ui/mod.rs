@@ -2,6 +2,7 @@
 //! and keeps no state of the meeting: only what is being typed and which sheet is open.
 
 mod app;
+mod failure;
 mod files;
 pub mod icons;
 pub mod layout;
@@ -18,6 +19,7 @@ mod widgets;
 use std::sync::Arc;
 
 pub use app::App;
+pub use failure::run_failure;
 pub use files::{FileKind, PickFile};
 
 use crate::engine::{Handle, LinkCheck};

@@ -487,3 +487,6 @@ mod tests {
         assert!(!reconnecting("Ana", true).contains("still off"));
     }
 }
+
+/// Title of the window that is shown instead of the app.
+pub const CANNOT_START: &str = "Conclave cannot start";
