@@ -47,7 +47,8 @@ impl Process {
             Ok(line) => line,
             Err(_) => {
                 let _ = self.child.kill();
-                panic!("{} printed no line within {within:?}; it said:\n{}", self.name, self.said())
+                let said = self.said();
+                panic!("{} printed no line within {within:?}; it said:\n{said}", self.name)
             }
         }
     }
@@ -61,7 +62,8 @@ impl Process {
             }
             if Instant::now() > until {
                 let _ = self.child.kill();
-                panic!("{} did not end within {within:?}; it said:\n{}", self.name, self.said());
+                let said = self.said();
+                panic!("{} did not end within {within:?}; it said:\n{said}", self.name);
             }
             std::thread::sleep(Duration::from_millis(20));
         }
