@@ -298,7 +298,7 @@ fn a_session_follows_its_peer_to_a_new_connection_and_not_back() {
     let (mut host, invite) = host(31);
     let (mut session, _) = raw_knock(&mut host, &invite, 2, &network);
     host.admit(network.now, 1).unwrap();
-    let mut send = |host: &mut Meeting, from: u64, envelope: &[u8]| {
+    let send = |host: &mut Meeting, from: u64, envelope: &[u8]| {
         host.handle_relay(network.now, from, envelope);
         let _ = payloads(host);
         host.send_candidate(network.now, 1, "candidate".into()).unwrap();
