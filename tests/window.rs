@@ -1,5 +1,6 @@
 //! The window, driven by the names that a screen reader says, with a scripted engine at the other ends of its handle.
 #![cfg(feature = "desktop")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "the helpers of a test may end it")]
 
 mod window_script;
 
@@ -359,6 +360,29 @@ fn a_shortcut_never_fires_in_the_compare_field() {
         script.window.key_press(key);
         script.window.run();
     }
+    script.window.key_press_modifiers(Modifiers::COMMAND, Key::L);
+    script.window.run();
+    assert!(script.commands().is_empty());
+    assert_eq!(script.copied(), None);
+}
+
+#[test]
+fn muting_by_key_works_while_a_sheet_is_open() {
+    let mut script = Script::new(meeting(vec![peer("Ana")]));
+    script.press(&strings::verify_button("Ana"));
+    script.window.key_press(Key::M);
+    script.window.run();
+    assert!(matches!(script.commands().as_slice(), [Command::SetMic(false)]));
+    script.window.key_press(Key::Escape);
+    script.window.run();
+    assert!(script.window.query_by_label(strings::THEY_MATCH).is_none());
+}
+
+#[test]
+fn a_link_from_outside_does_not_end_a_meeting() {
+    let mut script = Script::new(meeting(vec![peer("Ana")]));
+    script.window.state_mut().open_link(GOOD_LINK.to_owned());
+    script.window.run();
     assert!(script.commands().is_empty());
 }
 

@@ -1,6 +1,7 @@
-//! Renders every screen, dark and light, at the smallest and a usual size, into `target/window-pictures/` for people to
+//! Renders every screen, dark and light, at the smallest and a usual size, into `target/tmp/window-pictures/` for people to
 //! look at. It compares no pixels: it holds that every screen can be drawn, and is not empty, in each of them.
 #![cfg(feature = "desktop")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "the helpers of a test may end it")]
 
 mod window_script;
 
@@ -18,8 +19,7 @@ use egui_kittest::kittest::Queryable;
 use window_script::{GOOD_LINK, Look, Script, good_facts, meeting, number, peer};
 
 fn folder() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
-    let folder = target.join("window-pictures");
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("window-pictures");
     std::fs::create_dir_all(&folder).unwrap();
     folder
 }

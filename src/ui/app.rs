@@ -165,10 +165,11 @@ impl App {
     }
 
     /// Takes a link that came from outside the window: a good one is prepared with microphone and camera off, so that
-    /// opening a link never exposes anybody.
+    /// opening a link never exposes anybody. While something is going on it only waits in the link field.
     pub fn open_link(&mut self, link: String) {
         let check = (self.check)(&link);
-        if matches!(check, LinkCheck::Good(_)) {
+        let free = matches!(self.handle.view().stage, Stage::Home | Stage::Ended(_));
+        if free && matches!(check, LinkCheck::Good(_)) {
             let intent = Intent::Join(link.clone());
             self.last_intent = Some(intent.clone());
             self.handle.send(Command::Prepare(intent));
@@ -198,11 +199,15 @@ impl App {
             last_intent: &mut self.last_intent,
             ask_for_file: &mut ask_for_file,
         };
-        if cx.local.sheet.is_none() {
-            cx.shortcut = shortcuts::pressed(ui.ctx());
+        // A sheet keeps Esc and Enter to itself; being muted never has to wait for it.
+        let over = |shortcut: &Shortcut| !matches!(shortcut, Shortcut::Close | Shortcut::Enter);
+        let sheet = cx.local.sheet.is_some();
+        cx.shortcut = shortcuts::pressed(ui.ctx()).filter(|shortcut| !sheet || over(shortcut));
+        // A single peer's tile covers everything: without a GPU each layer of pixels counts.
+        let covered = matches!(&view.stage, Stage::Meeting(meeting) if meeting.peers.len() == 1);
+        if !covered {
+            ui.painter().rect_filled(ui.max_rect(), 0.0, theme::tokens(ui.ctx()).background);
         }
-        let t = theme::tokens(ui.ctx());
-        ui.painter().rect_filled(ui.max_rect(), 0.0, t.background);
         let lift = match &view.stage {
             Stage::Home => screens::home::show(ui, &mut cx),
             Stage::PreJoin(prejoin) => screens::prejoin::show(ui, &mut cx, prejoin),

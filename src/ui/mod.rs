@@ -80,7 +80,8 @@ pub fn run(options: WindowOptions, start: impl FnOnce(Wake) -> Handle) -> Result
         Ok(icon) => viewport = viewport.with_icon(Arc::new(icon)),
         Err(error) => tracing::warn!(%error, "the window has no icon"),
     }
-    let native = eframe::NativeOptions { viewport, centered: true, ..Default::default() };
+    // Dithering smooths gradients, of which there are none here, and costs time for every pixel drawn without a GPU.
+    let native = eframe::NativeOptions { viewport, centered: true, dithering: false, ..Default::default() };
     eframe::run_native(
         strings::APP,
         native,

@@ -17,18 +17,16 @@ pub(crate) enum Shortcut {
     Enter,
 }
 
-/// The shortcut pressed in this pass, if any. A text field that has the focus keeps every key but Esc and Ctrl+L.
+/// The shortcut pressed in this pass, if any. A text field that has the focus keeps every key.
 pub(crate) fn pressed(ctx: &Context) -> Option<Shortcut> {
     let typing = ctx.text_edit_focused();
     let focused = ctx.memory(|memory| memory.focused().is_some());
     ctx.input_mut(|input| {
-        if input.consume_key(Modifiers::COMMAND, Key::L) {
-            return Some(Shortcut::CopyLink);
-        }
         if typing {
-            return None;
-        }
-        if input.consume_key(Modifiers::NONE, Key::M) {
+            None
+        } else if input.consume_key(Modifiers::COMMAND, Key::L) {
+            Some(Shortcut::CopyLink)
+        } else if input.consume_key(Modifiers::NONE, Key::M) {
             Some(Shortcut::Mic)
         } else if input.consume_key(Modifiers::NONE, Key::V) {
             Some(Shortcut::Camera)

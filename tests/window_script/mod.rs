@@ -72,7 +72,7 @@ impl Script {
         options.link = link;
         options.pick_file = Some(Box::new(|_, _| {
             let (answer, answered) = std_mpsc::channel();
-            answer.send(Some(PathBuf::from("/home/ana/talk.y4m"))).unwrap();
+            answer.send(Some(PathBuf::from("films/talk.y4m"))).unwrap();
             answered
         }));
         let handle = Handle::new(sent, happened, seen);

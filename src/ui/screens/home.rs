@@ -112,7 +112,7 @@ fn mark(ui: &Ui, rect: Rect) {
     ui.painter().rect_filled(door, top, t.accent_fill);
     let step = Rect::from_center_size(pos2(door.center().x, door.bottom() + unit), vec2(42.0, 4.0) * unit);
     ui.painter().rect_filled(step, 2.0, t.accent_text);
-    let hole = door.center() + vec2(0.0, -1.0 * unit);
+    let hole = door.center() + vec2(0.0, -unit);
     ui.painter().circle_filled(hole, 4.5 * unit, t.on_fill);
     ui.painter().add(egui::Shape::convex_polygon(
         vec![

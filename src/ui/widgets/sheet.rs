@@ -26,7 +26,9 @@ pub(crate) fn sheet(ui: &Ui, sheet: &Sheet<'_>, contents: impl FnOnce(&mut Ui), 
     let width = sheet.width.min(screen.width() - 2.0 * space::XL);
     let inner = width - 2.0 * space::XL;
     let footer_height = if sheet.footer > 0.0 { sheet.footer + space::L } else { 0.0 };
-    let room = screen.height() - 2.0 * space::XL - 2.0 * space::L - control::TARGET - space::M - footer_height;
+    // In a low window the sheet comes nearer to the edges.
+    let margin = if screen.height() < 600.0 { space::S } else { space::XL };
+    let room = screen.height() - 2.0 * margin - 2.0 * space::L - control::TARGET - space::M - footer_height;
     let frame = Frame::new()
         .fill(t.surface)
         .stroke(Stroke::new(1.0, t.hairline))

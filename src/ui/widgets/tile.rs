@@ -51,7 +51,9 @@ pub(crate) fn tile(ui: &mut Ui, rect: Rect, tile: &Tile<'_>) {
     let said = strings::tile(tile.name, tile.mic_on, tile.camera_on, tile.verified);
     response.widget_info(|| WidgetInfo::labeled(Role::Image, true, &said));
     let corner = CornerRadius::same(tile.corner);
-    ui.painter().rect_filled(rect, corner, t.raised);
+    if tile.picture.is_none() || !tile.camera_on {
+        ui.painter().rect_filled(rect, corner, t.raised);
+    }
     match (tile.picture.filter(|_| tile.camera_on), tile.message) {
         (Some(picture), message) => {
             paint_picture(ui, rect, picture, tile.mirrored, tile.corner);
