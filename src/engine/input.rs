@@ -20,6 +20,8 @@ pub(crate) enum Input {
     Path { peer: PeerId, path: u64, news: PathNews },
     /// What came of asking the router.
     PortMapping(PortMapping),
+    /// Where the local network says that the meeting's relay is.
+    FoundOnLan(Vec<std::net::SocketAddr>),
     /// The relay inside the app runs, or does not.
     RelayStarted(Result<crate::engine::hosting::OwnRelay, String>),
 }

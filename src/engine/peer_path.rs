@@ -24,7 +24,6 @@ enum Ask {
     Offer(String),
     Answer(String),
     Candidate(String),
-    Restart,
 }
 
 /// A path to one peer. Dropping it closes it.
@@ -46,13 +45,12 @@ impl PeerPath {
     /// Starts the path's tasks.
     pub(crate) fn start(plan: PathPlan, inbound: Arc<Inbound>, outbox: &Arc<Outbox>, inputs: Inputs) -> Self {
         let (asks, asked) = mpsc::channel(256);
-        let inlet = outbox.add(plan.peer);
         let number = plan.number;
         let tell = Teller { peer: plan.peer, path: number, inputs };
         let driver = Driver { plan, inbound, outbox: outbox.clone(), tell };
         let task = tokio::spawn(async move {
             let tell = driver.tell.clone();
-            if let Err(error) = driver.run(inlet, asked).await {
+            if let Err(error) = driver.run(asked).await {
                 tracing::warn!(%error, "a path ended");
                 tell.news(PathNews::Failed);
             }
@@ -70,11 +68,6 @@ impl PeerPath {
 
     pub(crate) fn handle_candidate(&self, line: String) {
         self.ask(Ask::Candidate(line));
-    }
-
-    /// The network has changed: look for a path anew (only the offerer can).
-    pub(crate) fn restart(&self) {
-        self.ask(Ask::Restart);
     }
 
     fn ask(&self, ask: Ask) {
@@ -121,7 +114,7 @@ impl Drop for CloseOnDrop {
 }
 
 impl Driver {
-    async fn run(self, inlet: PathInlet, mut asked: mpsc::Receiver<Ask>) -> Result<(), PathError> {
+    async fn run(self, mut asked: mpsc::Receiver<Ask>) -> Result<(), PathError> {
         let (events_in, mut events) = mpsc::channel(EVENTS);
         let offers = self.plan.role == Role::Offerer;
         let path = Arc::new(Path::new(self.plan.config.clone(), self.plan.role, events_in).await?);
@@ -129,7 +122,7 @@ impl Driver {
         if offers {
             self.tell.news(PathNews::Offer(path.offer().await?));
         }
-        let sender = AbortOnDrop(tokio::spawn(carry(path.clone(), inlet, self.outbox.clone())));
+        let mut carrier: Option<AbortOnDrop> = None;
         let mut seconds = tokio::time::interval(STATS);
         seconds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         let mut broken_since: Option<Instant> = None;
@@ -138,7 +131,14 @@ impl Driver {
                 event = events.recv() => {
                     let Some(event) = event else { break };
                     match &event {
-                        PathEvent::Connected => broken_since = None,
+                        PathEvent::Connected => {
+                            broken_since = None;
+                            // Not before: a key frame sent into a path that is not there yet would be missed.
+                            carrier.get_or_insert_with(|| {
+                                let inlet = self.outbox.add(self.plan.peer);
+                                AbortOnDrop(tokio::spawn(carry(path.clone(), inlet, self.outbox.clone())))
+                            });
+                        }
                         PathEvent::Disconnected | PathEvent::Failed => { broken_since.get_or_insert_with(Instant::now); }
                         _ => {}
                     }
@@ -166,7 +166,7 @@ impl Driver {
                 }
             }
         }
-        drop(sender);
+        drop(carrier);
         Ok(())
     }
 
@@ -188,7 +188,6 @@ impl Driver {
             PathEvent::KeyFrameWanted => self.outbox.want_key_frame(),
             PathEvent::Candidate(line) => self.tell.news(PathNews::Candidate(line)),
             PathEvent::Connected => {
-                self.outbox.want_key_frame();
                 self.tell.news(PathNews::Connected);
             }
             PathEvent::Disconnected => self.tell.news(PathNews::Disconnected),
@@ -204,8 +203,6 @@ impl Driver {
             Ask::Offer(sdp) => self.tell.news(PathNews::Answer(path.accept_offer(&sdp).await?)),
             Ask::Answer(sdp) => path.accept_answer(&sdp).await?,
             Ask::Candidate(line) => path.add_candidate(&line).await?,
-            Ask::Restart if self.plan.role == Role::Offerer => self.tell.news(PathNews::Offer(path.restart().await?)),
-            Ask::Restart => {}
         }
         Ok(())
     }

@@ -58,7 +58,7 @@ impl Drop for PictureRecorder {
 }
 
 /// Keeps the encoded stream as it was before sealing: Annex B (H.264 annex B), one access unit after another.
-pub struct EncodedRecorder(BufWriter<File>);
+pub(crate) struct EncodedRecorder(BufWriter<File>);
 
 impl EncodedRecorder {
     /// Creates (or empties) the file at `path`.

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use crate::crypto::identity::IdentityKey;
 use crate::crypto::safety;
-use crate::engine::input::{Inputs, PathNews};
+use crate::engine::input::{Input, Inputs, PathNews};
 use crate::engine::measure::Measurements;
 use crate::engine::peer_path::{PathPlan, PeerPath};
 use crate::engine::playout::Playout;
@@ -19,11 +19,14 @@ use crate::engine::view::{self, PeerId, PeerLink, PeerStats, Verification};
 use crate::media::source::VideoFormat;
 use crate::protocol::meeting::{Event as Told, Meeting, MeetingError};
 use crate::rendezvous::client::{RelayClient, RelayEvent};
+use crate::rendezvous::lan;
 use crate::transport::{PathConfig, PathStats, Role};
 
 /// Bits a second for 720 lines at 30 pictures a second; other sizes in proportion.
 const BITRATE_720P30: u64 = 2_000_000;
 const LEAST_BITRATE: u64 = 250_000;
+/// How long the local network may take to answer.
+const LAN_SEARCH: Duration = Duration::from_secs(4);
 
 /// Somebody admitted.
 pub(crate) struct Member {
@@ -91,6 +94,7 @@ pub(crate) struct Room {
     pub(crate) met: Vec<(String, bool)>,
     pub(crate) outbox: Option<Arc<Outbox>>,
     pub(crate) video: Option<VideoSender>,
+    sought_on_lan: bool,
     own_identity: IdentityKey,
     own_index: u16,
     paths: u64,
@@ -136,6 +140,7 @@ impl Room {
             met: Vec::new(),
             outbox: None,
             video: None,
+            sought_on_lan: false,
             own_identity: parts.own_identity,
             own_index: 0,
             paths: 0,
@@ -167,6 +172,21 @@ impl Room {
             RelayEvent::Left(conn) => self.meeting.handle_relay_left(now, conn),
             RelayEvent::Down { .. } | RelayEvent::GaveUp { .. } => self.relay_view.connected = false,
         }
+    }
+
+    /// The link's addresses do not answer: asks the local network, once, where the meeting's relay is. It is asked only
+    /// then, because the question tells everyone on it that somebody looks for a meeting.
+    pub(crate) fn seek_on_lan(&mut self) {
+        if self.hosting || std::mem::replace(&mut self.sought_on_lan, true) {
+            return;
+        }
+        let (room, inputs) = (self.meeting.room_id(), self.inputs.clone());
+        tokio::spawn(async move {
+            match lan::find(&room, LAN_SEARCH).await {
+                Ok(addresses) => drop(inputs.send(Input::FoundOnLan(addresses))),
+                Err(error) => tracing::debug!(%error, "the local network could not be asked"),
+            }
+        });
     }
 
     /// Hands the relay what the protocol wants sent, and settles what it says. Call after every call into `meeting`.

@@ -24,6 +24,10 @@ use crate::protocol::media_header::{AudioHeader, VideoHeader};
 const PATH_QUEUE: usize = 16;
 /// However many ask, a key frame is made at most this often: it costs ten times a common frame.
 const KEY_FRAME_INTERVAL: Duration = Duration::from_millis(300);
+/// To somebody who has just come, the first key frames may follow each other this fast: the one that opens their
+/// picture can be lost while their side of the path is still being set up.
+const FIRST_KEY_FRAME_INTERVAL: Duration = Duration::from_millis(60);
+const FIRST_KEY_FRAMES: u32 = 4;
 /// Ticks of the video RTP clock in a millisecond (RFC 6184 §5.1).
 const VIDEO_TICKS_PER_MS: u32 = 90;
 
@@ -77,6 +81,7 @@ pub(crate) struct Outbox {
     sealers: Mutex<Option<Sealers>>,
     listeners: Mutex<Vec<Listener>>,
     wanted_key: AtomicBool,
+    first_key_frames: AtomicU32,
     pub(crate) counters: SendCounters,
 }
 
@@ -89,6 +94,7 @@ impl Outbox {
             sealers: Mutex::new(None),
             listeners: Mutex::default(),
             wanted_key: AtomicBool::new(true),
+            first_key_frames: AtomicU32::new(0),
             counters: SendCounters::default(),
         }
     }
@@ -112,6 +118,7 @@ impl Outbox {
         listeners.retain(|listener| listener.peer != peer);
         listeners.push(Listener { peer, video, audio, starved: false });
         drop(listeners);
+        self.first_key_frames.store(FIRST_KEY_FRAMES, Ordering::Relaxed);
         self.want_key_frame();
         PathInlet { video: video_out, audio: audio_out }
     }
@@ -124,6 +131,18 @@ impl Outbox {
     /// The next picture is to be a key frame.
     pub(crate) fn want_key_frame(&self) {
         self.wanted_key.store(true, Ordering::Release);
+    }
+
+    /// Whether the next picture must be a key frame, given when the last one was made. A true answer uses up the wish.
+    fn take_key_frame_wish(&self, last: Option<Instant>) -> bool {
+        let first = self.first_key_frames.load(Ordering::Relaxed);
+        let interval = if first > 0 { FIRST_KEY_FRAME_INTERVAL } else { KEY_FRAME_INTERVAL };
+        let due = last.is_none_or(|last| last.elapsed() >= interval);
+        let wished = due && self.wanted_key.swap(false, Ordering::AcqRel);
+        if wished {
+            self.first_key_frames.store(first.saturating_sub(1), Ordering::Relaxed);
+        }
+        wished
     }
 
     fn anyone_listens(&self) -> bool {
@@ -266,8 +285,7 @@ fn encode_pictures(inbox: &Inbox, outbox: &Outbox, plan: VideoPlan, mut recorder
             }
         }
         let Some((_, _, encoder)) = &mut encoder else { continue };
-        let due = last_key.is_none_or(|last| last.elapsed() >= KEY_FRAME_INTERVAL);
-        let force = due && outbox.wanted_key.swap(false, Ordering::AcqRel);
+        let force = outbox.take_key_frame_wish(last_key);
         let millis = outbox.millis(picture.taken);
         match encoder.encode(&picture, force, millis.into()) {
             Ok(Some(encoded)) => {

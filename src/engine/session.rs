@@ -15,9 +15,7 @@ use crate::engine::room::{Happened, Reach, Room, RoomParts};
 use crate::engine::sending::AudioSender;
 use crate::engine::start::{EngineOptions, Wake};
 use crate::engine::store::contacts::Contacts;
-use crate::engine::view::{
-    self, Connecting, Ended, Lobby, PeerId, PeerLink, PreJoin, Stage, Verification, View,
-};
+use crate::engine::view::{self, Connecting, Ended, Lobby, PeerId, PeerLink, PreJoin, Stage, Verification, View};
 use crate::engine::{Command, Event, Intent, SystemEntropy, Verdict, links, unix_now, words};
 use crate::media;
 use crate::media::device::DeviceList;
@@ -25,6 +23,7 @@ use crate::protocol::invite::Invite;
 use crate::protocol::meeting::{Departure, End, Expiry, Meeting};
 use crate::protocol::relay_address::RelayAddress;
 use crate::rendezvous::client::{RelayClient, RelayEvent, TlsTrust};
+use crate::rendezvous::local;
 use crate::settings::Settings;
 
 /// Levels and device states are looked at this often while anything runs; at rest nothing is.
@@ -44,7 +43,7 @@ enum Place {
     Connecting { room: Box<Room>, step: String },
     Lobby { room: Box<Room>, lobby: Lobby },
     Meeting(Box<Room>),
-    Ended { ended: Ended, again: Option<Intent> },
+    Ended(Ended),
 }
 
 /// The engine's heart.
@@ -124,7 +123,7 @@ impl Session {
         let mut looked = None;
         while !self.quitting {
             let deadline = self.room().and_then(|room| room.meeting.poll_timeout());
-            let busy = !matches!(self.place, Place::Home | Place::Ended { .. });
+            let busy = !matches!(self.place, Place::Home | Place::Ended(_));
             tokio::select! {
                 command = commands.recv() => match command {
                     Some(command) => self.handle_command(Instant::now(), command).await,
@@ -242,7 +241,7 @@ impl Session {
                 Ok(invite) => Some(links::facts(&invite, &self.contacts)),
                 Err(error) => {
                     let reason = words::invite_error(&error);
-                    self.place = Place::Ended { ended: never_began(reason, false), again: None };
+                    self.place = Place::Ended(never_began(reason, false));
                     return;
                 }
             },
@@ -403,8 +402,20 @@ impl Session {
                 return self.fail(sentence);
             }
             *step = sentence;
+            room.seek_on_lan();
         }
         self.settle(now);
+    }
+
+    /// The host's addresses have changed since the link was made, and the local network knows the new ones.
+    fn handle_found_on_lan(&mut self, addresses: Vec<std::net::SocketAddr>) {
+        if let Place::Connecting { room, .. } = &mut self.place
+            && !room.relay_view.connected
+            && !addresses.is_empty()
+        {
+            let urls = addresses.iter().map(|address| local::url(address.ip(), address.port())).collect();
+            (room.relay, room.relay_events) = RelayClient::connect(urls, room.meeting.room_id(), TlsTrust::Public);
+        }
     }
 
     fn handle_relay_up(&mut self, now: Instant) {
@@ -513,9 +524,8 @@ impl Session {
         }
         self.devices.release();
         self.playout.clear();
-        let again = self.intent.take();
-        let ended = Ended { reason, failed, lasted, met, rejoin: again.is_some() };
-        self.place = Place::Ended { ended, again };
+        let ended = Ended { reason, failed, lasted, met, rejoin: self.intent.take().is_some() };
+        self.place = Place::Ended(ended);
         self.stop_own_relay();
     }
 
@@ -612,6 +622,7 @@ impl Session {
                 }
                 self.apply_reachability();
             }
+            Input::FoundOnLan(addresses) => self.handle_found_on_lan(addresses),
             Input::RelayStarted(started) => self.handle_own_relay(now, started),
         }
     }
@@ -640,14 +651,14 @@ impl Session {
     fn bind_camera(&mut self) {
         let inlet =
             self.room().and_then(|room| room.video.as_ref().map(|video| Arc::new(video.inlet()) as PictureInlet));
-        if matches!(self.place, Place::Home | Place::Ended { .. }) {
+        if matches!(self.place, Place::Home | Place::Ended(_)) {
             return;
         }
         self.devices.apply_camera(inlet);
     }
 
     fn bind_mic(&mut self) {
-        if matches!(self.place, Place::Home | Place::Ended { .. }) {
+        if matches!(self.place, Place::Home | Place::Ended(_)) {
             return;
         }
         let outbox = self.room().and_then(|room| room.outbox.clone());
@@ -656,7 +667,7 @@ impl Session {
     }
 
     fn bind_speaker(&mut self) {
-        if matches!(self.place, Place::Home | Place::Ended { .. }) {
+        if matches!(self.place, Place::Home | Place::Ended(_)) {
             return;
         }
         self.devices.apply_speaker(self.playout.playback());
@@ -725,7 +736,7 @@ impl Session {
             }
             Place::Lobby { lobby, .. } => Stage::Lobby(lobby.clone()),
             Place::Meeting(room) => Stage::Meeting(Box::new(self.publish(room))),
-            Place::Ended { ended, .. } => Stage::Ended(ended.clone()),
+            Place::Ended(ended) => Stage::Ended(ended.clone()),
         }
     }
 }

@@ -29,5 +29,9 @@ pub mod y4m;
 /// Every camera, microphone and speaker there is just now. It may take some tens of milliseconds: not for a thread that
 /// must not wait.
 pub fn list_devices() -> device::DeviceList {
-    device::DeviceList { cameras: camera::list_cameras(), mics: sound_host::list_mics(), speakers: sound_host::list_speakers() }
+    device::DeviceList {
+        cameras: camera::list_cameras(),
+        mics: sound_host::list_mics(),
+        speakers: sound_host::list_speakers(),
+    }
 }

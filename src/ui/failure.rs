@@ -10,7 +10,8 @@ const SIZE: [f32; 2] = [520.0, 260.0];
 /// # Errors
 /// [`UiError::NoWindow`] if the system gives none.
 pub fn run_failure(sentence: String) -> Result<(), UiError> {
-    let viewport = egui::ViewportBuilder::default().with_title(strings::APP).with_inner_size(SIZE).with_resizable(false);
+    let viewport =
+        egui::ViewportBuilder::default().with_title(strings::APP).with_inner_size(SIZE).with_resizable(false);
     let native = eframe::NativeOptions { viewport, centered: true, ..Default::default() };
     eframe::run_native(
         strings::APP,
@@ -33,9 +34,17 @@ impl eframe::App for Failure {
         let tokens = theme::tokens(ui.ctx());
         let frame = egui::Frame::new().fill(tokens.background).inner_margin(theme::space::XXL as i8);
         egui::CentralPanel::default().frame(frame).show(ui, |ui| {
-            ui.label(egui::RichText::new(strings::CANNOT_START).font(theme::font(theme::size::TITLE, theme::Weight::Strong)).color(tokens.text));
+            ui.label(
+                egui::RichText::new(strings::CANNOT_START)
+                    .font(theme::font(theme::size::TITLE, theme::Weight::Strong))
+                    .color(tokens.text),
+            );
             ui.add_space(theme::space::M);
-            ui.label(egui::RichText::new(&self.sentence).font(theme::font(theme::size::BODY, theme::Weight::Regular)).color(tokens.secondary));
+            ui.label(
+                egui::RichText::new(&self.sentence)
+                    .font(theme::font(theme::size::BODY, theme::Weight::Regular))
+                    .color(tokens.secondary),
+            );
         });
     }
 }

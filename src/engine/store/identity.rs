@@ -110,8 +110,8 @@ mod tests {
     #[test]
     fn the_identity_is_the_same_at_the_next_start() {
         let (_folder, path) = made();
-        let first = load_or_create(path.parent().unwrap(), &mut Seeded::new(1)).unwrap().key();
-        let second = load_or_create(path.parent().unwrap(), &mut Seeded::new(2)).unwrap().key();
+        let first = load_or_create(path.parent().unwrap(), &mut Seeded(1)).unwrap().key();
+        let second = load_or_create(path.parent().unwrap(), &mut Seeded(2)).unwrap().key();
         assert_eq!(first, second);
     }
 
@@ -120,28 +120,28 @@ mod tests {
     fn the_file_is_for_its_owner_alone_and_an_exposed_one_is_refused() {
         use std::os::unix::fs::PermissionsExt;
         let (_folder, path) = made();
-        load_or_create(path.parent().unwrap(), &mut Seeded::new(1)).unwrap();
+        load_or_create(path.parent().unwrap(), &mut Seeded(1)).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(std::fs::metadata(path.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
-        let error = load_or_create(path.parent().unwrap(), &mut Seeded::new(2)).map(|_| ()).unwrap_err();
+        let error = load_or_create(path.parent().unwrap(), &mut Seeded(2)).map(|_| ()).unwrap_err();
         assert!(matches!(error, IdentityError::Exposed(_)));
     }
 
     #[test]
     fn no_damage_to_the_file_goes_unnoticed_or_makes_a_new_identity() {
         let (_folder, path) = made();
-        load_or_create(path.parent().unwrap(), &mut Seeded::new(1)).unwrap();
+        load_or_create(path.parent().unwrap(), &mut Seeded(1)).unwrap();
         let good = std::fs::read(&path).unwrap();
         for at in 0..good.len() - 1 {
             let mut bad = good.clone();
             bad[at] ^= 1;
             std::fs::write(&path, &bad).unwrap();
-            let outcome = load_or_create(path.parent().unwrap(), &mut Seeded::new(2)).map(|_| ());
+            let outcome = load_or_create(path.parent().unwrap(), &mut Seeded(2)).map(|_| ());
             assert!(matches!(outcome, Err(IdentityError::Damaged(_))), "byte {at}");
             assert_eq!(std::fs::read(&path).unwrap(), bad, "the file must be left as it is");
         }
         std::fs::write(&path, &good[..good.len() / 2]).unwrap();
-        assert!(load_or_create(path.parent().unwrap(), &mut Seeded::new(2)).is_err());
+        assert!(load_or_create(path.parent().unwrap(), &mut Seeded(2)).is_err());
     }
 }
