@@ -27,8 +27,6 @@ fn main() {
         match argument.as_str() {
             "--bench" => {}
             "--write" => write = Some(arguments.next().expect("--write FILE").into()),
-            // `cargo test --benches` asks for one quick round of everything.
-            "--test" => only = Some("nothing".into()),
             word => only = Some(word.to_owned()),
         }
     }

@@ -20,23 +20,36 @@ struct Row {
 }
 
 /// Collects rows.
-pub struct Bench {
+pub(crate) struct Bench {
     only: Option<String>,
     rows: Vec<Row>,
 }
 
 impl Bench {
-    pub fn new(only: Option<String>) -> Self {
+    pub(crate) fn new(only: Option<String>) -> Self {
         Self { only, rows: Vec::new() }
     }
 
     /// Whether any of the rows whose names begin with `name` is wanted: preparing them takes time too.
-    pub fn wants(&self, name: &str) -> bool {
+    pub(crate) fn wants(&self, name: &str) -> bool {
         self.only.as_ref().is_none_or(|only| name.contains(only.as_str()))
     }
 
     /// Measures `ours` against `theirs`, which do the same work once for each call.
-    pub fn pair(&mut self, name: &str, peer: &str, mut ours: impl FnMut(), mut theirs: impl FnMut()) {
+    pub(crate) fn pair(&mut self, name: &str, peer: &str, ours: impl FnMut(), theirs: impl FnMut()) {
+        self.pair_of(name, peer, 1, ours, theirs);
+    }
+
+    /// The same for work whose cost changes from one unit to the next: each call does the same `units` of it, and the
+    /// table gives the time of one.
+    pub(crate) fn pair_of(
+        &mut self,
+        name: &str,
+        peer: &str,
+        units: usize,
+        mut ours: impl FnMut(),
+        mut theirs: impl FnMut(),
+    ) {
         if !self.wants(name) {
             return;
         }
@@ -55,14 +68,14 @@ impl Bench {
         }
         let mut ratios: Vec<f64> = a.iter().zip(&b).map(|(a, b)| a / b).collect();
         let [first, ratio, third] = quartiles(&mut ratios);
-        let (ours_ns, theirs_ns) = (quartiles(&mut a)[1], quartiles(&mut b)[1]);
+        let [ours_ns, theirs_ns] = [&mut a, &mut b].map(|times| quartiles(times)[1] / units as f64);
         let row = Row { name: name.into(), peer: peer.into(), ours_ns, theirs_ns, ratio, spread: (first, third) };
         eprintln!("  {} against {}: {ratio:.2}", time(ours_ns), time(theirs_ns));
         self.rows.push(row);
     }
 
     /// The rows as Markdown.
-    pub fn table(&self) -> String {
+    pub(crate) fn table(&self) -> String {
         let mut text = String::from("| what | ours | peer | the peer is | ratio | middle half of the ratios |\n");
         text += "|---|---:|---:|---|---:|---|";
         for row in &self.rows {

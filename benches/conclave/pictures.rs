@@ -25,7 +25,7 @@ const FPS: u32 = 30;
 /// Pictures that are encoded over and over: a second of the moving test picture.
 const PICTURES: usize = 30;
 
-pub fn run(bench: &mut Bench) {
+pub(crate) fn run(bench: &mut Bench) {
     let scene = TestPicture::new(1, WIDTH, HEIGHT);
     let pictures: Vec<Picture> =
         (0..PICTURES).map(|number| scene.draw(Duration::from_millis(number as u64 * 33))).collect();
@@ -56,22 +56,25 @@ fn raw_encoder() -> Encoder {
 fn encode(bench: &mut Bench, pictures: &[Picture]) {
     let mut ours = H264Encoder::new(WIDTH, HEIGHT, FPS, good_bitrate(WIDTH, HEIGHT, FPS)).unwrap();
     let mut raw = raw_encoder();
-    let (mut number, mut raw_number) = (0_usize, 0_usize);
-    bench.pair(
+    let (mut number, mut raw_number) = (0, 0);
+    bench.pair_of(
         "H.264 encode, 720p",
         "openh264, same settings",
+        PICTURES,
         || {
-            let picture = &pictures[number % PICTURES];
-            black_box(ours.encode(picture, false, number as u64 * 33).unwrap());
-            number += 1;
+            for picture in pictures {
+                black_box(ours.encode(picture, false, number * 33).unwrap());
+                number += 1;
+            }
         },
         || {
-            let picture = &pictures[raw_number % PICTURES];
-            let planes = (&picture.y[..], &picture.u[..], &picture.v[..]);
-            let source = YUVSlices::new(planes, (WIDTH, HEIGHT), (WIDTH, WIDTH / 2, WIDTH / 2));
-            let stream = raw.encode_at(&source, Timestamp::from_millis(raw_number as u64 * 33)).unwrap();
-            black_box(stream.to_vec());
-            raw_number += 1;
+            for picture in pictures {
+                let planes = (&picture.y[..], &picture.u[..], &picture.v[..]);
+                let source = YUVSlices::new(planes, (WIDTH, HEIGHT), (WIDTH, WIDTH / 2, WIDTH / 2));
+                let stream = raw.encode_at(&source, Timestamp::from_millis(raw_number * 33)).unwrap();
+                black_box(stream.to_vec());
+                raw_number += 1;
+            }
         },
     );
 }
@@ -82,28 +85,31 @@ fn decode(bench: &mut Bench, pictures: &[Picture]) {
     }
     let mut encoder = H264Encoder::new(WIDTH, HEIGHT, FPS, good_bitrate(WIDTH, HEIGHT, FPS)).unwrap();
     // The stream begins with a key frame, and so does every round through it.
-    let stream: Vec<Vec<u8>> = (0..PICTURES * 2)
-        .map(|number| {
-            let encoded = encoder.encode(&pictures[number % PICTURES], number == 0, number as u64 * 33);
+    let stream: Vec<Vec<u8>> = (0..)
+        .zip(pictures)
+        .map(|(number, picture)| {
+            let encoded = encoder.encode(picture, number == 0, number * 33);
             encoded.unwrap().expect("the encoder skips nothing").data
         })
         .collect();
     let mut ours = H264Decoder::new();
     let config = DecoderConfig::new().flush_after_decode(Flush::NoFlush);
     let mut raw = Decoder::with_api_config(OpenH264API::from_source(), config).unwrap();
-    let (mut next, mut raw_next) = (0, 0);
-    bench.pair(
+    bench.pair_of(
         "H.264 decode, 720p, into planes of our own",
         "openh264, planes left in the decoder",
+        PICTURES,
         || {
-            black_box(ours.decode(&stream[next]).unwrap());
-            next = (next + 1) % stream.len();
+            for unit in &stream {
+                black_box(ours.decode(unit).unwrap());
+            }
         },
         || {
-            if let Some(decoded) = raw.decode(&stream[raw_next]).unwrap() {
-                black_box(decoded.y().len());
+            for unit in &stream {
+                if let Some(decoded) = raw.decode(unit).unwrap() {
+                    black_box(decoded.y().len());
+                }
             }
-            raw_next = (raw_next + 1) % stream.len();
         },
     );
 }

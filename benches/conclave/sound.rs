@@ -12,7 +12,7 @@ use crate::pair::Bench;
 /// Blocks that are encoded over and over: four seconds of the test voice.
 const BLOCKS: usize = 200;
 
-pub fn run(bench: &mut Bench) {
+pub(crate) fn run(bench: &mut Bench) {
     let mut voice = TestVoice::new();
     let blocks: Vec<[f32; BLOCK]> = (0..BLOCKS)
         .map(|_| {
@@ -30,19 +30,21 @@ pub fn run(bench: &mut Bench) {
     raw.set_dtx(false).unwrap();
     raw.set_inband_fec(true).unwrap();
     raw.set_packet_loss_perc(10).unwrap();
-    let (mut next, mut raw_next) = (0, 0);
     let (mut packet, mut raw_packet) = (Vec::new(), [0; PACKET]);
-    bench.pair(
+    bench.pair_of(
         "Opus encode, 20 ms",
         "libopus, same settings",
+        BLOCKS,
         || {
-            ours.encode(&blocks[next], &mut packet).unwrap();
-            next = (next + 1) % BLOCKS;
-            black_box(&packet);
+            for block in &blocks {
+                ours.encode(block, &mut packet).unwrap();
+                black_box(&packet);
+            }
         },
         || {
-            black_box(raw.encode_float(&blocks[raw_next], &mut raw_packet).unwrap());
-            raw_next = (raw_next + 1) % BLOCKS;
+            for block in &blocks {
+                black_box(raw.encode_float(block, &mut raw_packet).unwrap());
+            }
         },
     );
 
@@ -58,18 +60,20 @@ pub fn run(bench: &mut Bench) {
     let mut ours = OpusDecoder::new().unwrap();
     let mut raw = Decoder::new(SAMPLE_RATE, Channels::Mono).unwrap();
     let (mut out, mut raw_out) = ([0.0; BLOCK], [0.0; BLOCK]);
-    let (mut next, mut raw_next) = (0, 0);
-    bench.pair(
+    bench.pair_of(
         "Opus decode, 20 ms",
         "libopus",
+        BLOCKS,
         || {
-            ours.decode(&packets[next], &mut out).unwrap();
-            next = (next + 1) % BLOCKS;
-            black_box(&out);
+            for packet in &packets {
+                ours.decode(packet, &mut out).unwrap();
+                black_box(&out);
+            }
         },
         || {
-            black_box(raw.decode_float(&packets[raw_next], &mut raw_out, false).unwrap());
-            raw_next = (raw_next + 1) % BLOCKS;
+            for packet in &packets {
+                black_box(raw.decode_float(packet, &mut raw_out, false).unwrap());
+            }
         },
     );
 }
