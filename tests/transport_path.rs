@@ -1,5 +1,6 @@
 //! Two real paths in one process, over loopback: real sockets, ICE, DTLS, SRTP.
 #![cfg(feature = "client")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;

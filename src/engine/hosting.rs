@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use crate::engine::input::{Input, Inputs};
 use crate::engine::room::Reach;
@@ -16,6 +17,9 @@ use crate::rendezvous::local::{self, LocalRelay};
 use crate::rendezvous::port_mapping;
 use crate::settings::Settings;
 
+/// The router may take this long to take a port back.
+const CLOSING: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// The relay that runs inside this app while it hosts.
 pub(crate) struct OwnRelay {
     server: LocalRelay,
@@ -26,7 +30,8 @@ pub(crate) struct OwnRelay {
 
 /// A port that the router was asked for. Dropping it gives the port back.
 struct Mapping {
-    _held: oneshot::Sender<()>,
+    held: oneshot::Sender<()>,
+    task: JoinHandle<()>,
     state: PortMapping,
 }
 
@@ -83,7 +88,7 @@ impl OwnRelay {
         if self.mapping.is_none() {
             let (port, inputs) = (self.server.port(), inputs.clone());
             let (given_back, mut back) = oneshot::channel::<()>();
-            tokio::spawn(async move {
+            let task = tokio::spawn(async move {
                 let tell = |state| drop(inputs.send(Input::PortMapping(state)));
                 let mapped = tokio::select! {
                     mapped = port_mapping::open(port) => mapped,
@@ -105,7 +110,7 @@ impl OwnRelay {
                     tracing::info!(%error, "the router keeps the port open until its lease ends");
                 }
             });
-            self.mapping = Some(Mapping { _held: given_back, state: PortMapping::Asking });
+            self.mapping = Some(Mapping { held: given_back, task, state: PortMapping::Asking });
         }
     }
 
@@ -130,7 +135,12 @@ impl OwnRelay {
     /// Ends it in good order.
     pub(crate) async fn stop(self) {
         let Self { server, mapping, announcement, .. } = self;
-        drop((mapping, announcement));
+        drop(announcement);
+        if let Some(Mapping { held, task, .. }) = mapping {
+            drop(held);
+            // A router that does not answer keeps the port until its lease ends.
+            let _ = tokio::time::timeout(CLOSING, task).await;
+        }
         server.stop().await;
     }
 }

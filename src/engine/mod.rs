@@ -2,6 +2,7 @@
 
 pub mod command;
 mod devices;
+mod entrance;
 pub mod event;
 mod hosting;
 mod input;

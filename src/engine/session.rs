@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 
 use crate::crypto::identity::Identity;
 use crate::engine::devices::{DeviceKind, Devices, PictureInlet};
@@ -11,17 +12,16 @@ use crate::engine::event::Tone;
 use crate::engine::hosting::{self, OwnRelay};
 use crate::engine::input::{Input, Inputs};
 use crate::engine::playout::Playout;
-use crate::engine::room::{Happened, Reach, Room, RoomParts};
+use crate::engine::room::{Happened, Room};
 use crate::engine::sending::AudioSender;
 use crate::engine::start::{EngineOptions, Wake};
 use crate::engine::store::contacts::Contacts;
 use crate::engine::view::{self, Connecting, Ended, Lobby, PeerId, PeerLink, PreJoin, Stage, Verification, View};
-use crate::engine::{Command, Event, Intent, SystemEntropy, Verdict, links, unix_now, words};
+use crate::engine::{Command, Event, Intent, Verdict, links, unix_now, words};
 use crate::media;
 use crate::media::device::DeviceList;
 use crate::protocol::invite::Invite;
-use crate::protocol::meeting::{Departure, End, Expiry, Meeting};
-use crate::protocol::relay_address::RelayAddress;
+use crate::protocol::meeting::{Departure, End};
 use crate::rendezvous::client::{RelayClient, RelayEvent, TlsTrust};
 use crate::rendezvous::local;
 use crate::settings::Settings;
@@ -32,11 +32,9 @@ const PULSE: Duration = Duration::from_millis(80);
 const DEVICE_POLL: Duration = Duration::from_secs(2);
 /// At the end, goodbyes may take this long to leave.
 const GOODBYE: Duration = Duration::from_millis(400);
-/// An invite stops working a day after it was made.
-const INVITE_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Where the person is; the window's [`Stage`] is made from it.
-enum Place {
+pub(super) enum Place {
     Home,
     PreJoin { intent: Intent, facts: Option<view::LinkFacts> },
     Starting { step: String },
@@ -48,22 +46,24 @@ enum Place {
 
 /// The engine's heart.
 pub(crate) struct Session {
-    options: EngineOptions,
-    identity: Arc<Identity>,
-    contacts: Contacts,
-    settings: Arc<Settings>,
-    events: mpsc::UnboundedSender<Event>,
-    wake: Wake,
-    inputs: Inputs,
-    queue: Option<mpsc::UnboundedReceiver<Input>>,
-    devices: Devices,
-    device_list: Arc<DeviceList>,
-    playout: Playout,
-    place: Place,
-    intent: Option<Intent>,
-    name: String,
-    own_relay: Option<OwnRelay>,
-    quitting: bool,
+    pub(super) options: EngineOptions,
+    pub(super) identity: Arc<Identity>,
+    pub(super) contacts: Contacts,
+    pub(super) settings: Arc<Settings>,
+    pub(super) events: mpsc::UnboundedSender<Event>,
+    pub(super) wake: Wake,
+    pub(super) inputs: Inputs,
+    pub(super) queue: Option<mpsc::UnboundedReceiver<Input>>,
+    pub(super) devices: Devices,
+    pub(super) device_list: Arc<DeviceList>,
+    pub(super) playout: Playout,
+    pub(super) place: Place,
+    pub(super) intent: Option<Intent>,
+    pub(super) name: String,
+    pub(super) own_relay: Option<OwnRelay>,
+    /// The relay inside the app, being ended: it gives a mapped port back.
+    pub(super) closing: Option<JoinHandle<()>>,
+    pub(super) quitting: bool,
 }
 
 impl Session {
@@ -102,6 +102,7 @@ impl Session {
             intent: None,
             name,
             own_relay: None,
+            closing: None,
             quitting: false,
         }
     }
@@ -153,9 +154,12 @@ impl Session {
             measure.finish();
         }
         self.stop_own_relay();
+        if let Some(closing) = self.closing.take() {
+            let _ = closing.await;
+        }
     }
 
-    fn room(&mut self) -> Option<&mut Room> {
+    pub(super) fn room(&mut self) -> Option<&mut Room> {
         match &mut self.place {
             Place::Connecting { room, .. } | Place::Lobby { room, .. } | Place::Meeting(room) => Some(room),
             _ => None,
@@ -269,124 +273,6 @@ impl Session {
         }
     }
 
-    fn start_hosting(&mut self, now: Instant) {
-        let chosen = self.options.relay.clone().unwrap_or_else(|| self.settings.relay.clone());
-        if chosen.trim().is_empty() {
-            self.place = Place::Starting { step: "Starting the relay inside Conclave…".into() };
-            hosting::start_own_relay(self.inputs.clone());
-            return;
-        }
-        match RelayAddress::from_setting(&chosen) {
-            Ok(address) => {
-                let relay_view = view::Relay { address: address.to_host_and_port(), ..view::Relay::default() };
-                let reach = hosting::reach_through(&address);
-                let step = format!("Reaching the relay {}…", address.to_host_and_port());
-                let urls = vec![address.to_url()];
-                self.open_room_as_host(now, vec![address], urls, relay_view, reach, Some(step));
-            }
-            Err(error) => self.fail(words::relay_address_error(&error)),
-        }
-    }
-
-    fn handle_own_relay(&mut self, now: Instant, started: Result<OwnRelay, String>) {
-        if !matches!(self.place, Place::Starting { .. }) {
-            return;
-        }
-        match started {
-            Ok(relay) => {
-                let addresses = relay.addresses();
-                let relay_view = relay.view(&addresses);
-                let (urls, reach) = (vec![relay.own_url()], relay.reach());
-                self.open_room_as_host(now, addresses, urls, relay_view, reach, None);
-                self.own_relay = Some(relay);
-                self.apply_reachability();
-            }
-            Err(sentence) => self.fail(sentence),
-        }
-    }
-
-    fn open_room_as_host(
-        &mut self,
-        now: Instant,
-        relays: Vec<RelayAddress>,
-        urls: Vec<String>,
-        relay_view: view::Relay,
-        reach: Reach,
-        step: Option<String>,
-    ) {
-        let mut meeting = Meeting::host(self.identity.clone(), &self.name, Box::new(SystemEntropy));
-        let expires = Expiry { unix: unix_now() + INVITE_LIFE.as_secs(), at: now + INVITE_LIFE };
-        let invite = match meeting.create_invite(relays, Some(expires)) {
-            Ok(invite) => invite,
-            Err(error) => return self.fail(words::meeting_error(&error)),
-        };
-        let link = invite.to_link();
-        let (relay, relay_events) = RelayClient::connect(urls, invite.room_id(), TlsTrust::Public);
-        let room = Box::new(self.room_parts(now, meeting, relay, relay_events, relay_view, true, Some(link), reach));
-        self.place = match step {
-            Some(step) => Place::Connecting { room, step },
-            None => self.in_meeting(now, room),
-        };
-        self.settle(now);
-    }
-
-    fn in_meeting(&self, now: Instant, mut room: Box<Room>) -> Place {
-        room.since = Some(now);
-        Place::Meeting(room)
-    }
-
-    fn start_joining(&mut self, now: Instant, link: &str) {
-        let invite = match Invite::parse(link, unix_now()) {
-            Ok(invite) => invite,
-            Err(error) => return self.fail(words::invite_error(&error)),
-        };
-        if let Some(measure) = &self.options.measure {
-            measure.begin(now);
-        }
-        let urls = invite.relays.iter().map(RelayAddress::to_url).collect();
-        let shown = invite.relays.first().map(|relay| relay.to_host_and_port()).unwrap_or_default();
-        let reach = hosting::reach_for_guest(&invite.relays);
-        let meeting = match Meeting::join(&invite, self.identity.clone(), &self.name, Box::new(SystemEntropy)) {
-            Ok(meeting) => meeting,
-            Err(error) => return self.fail(words::meeting_error(&error)),
-        };
-        let (relay, relay_events) = RelayClient::connect(urls, invite.room_id(), TlsTrust::Public);
-        let relay_view = view::Relay { address: shown.clone(), ..view::Relay::default() };
-        let room = Box::new(self.room_parts(now, meeting, relay, relay_events, relay_view, false, None, reach));
-        self.place = Place::Connecting { room, step: format!("Reaching the relay {shown}…") };
-        self.settle(now);
-    }
-
-    #[allow(clippy::too_many_arguments)] // one caller's locals, gathered
-    fn room_parts(
-        &self,
-        now: Instant,
-        meeting: Meeting,
-        relay: RelayClient,
-        relay_events: mpsc::Receiver<RelayEvent>,
-        relay_view: view::Relay,
-        hosting: bool,
-        link: Option<String>,
-        reach: Reach,
-    ) -> Room {
-        let parts = RoomParts {
-            meeting,
-            relay,
-            relay_events,
-            relay_view,
-            hosting,
-            link,
-            reach,
-            own_identity: self.identity.key(),
-            format: self.options.video,
-            playout: self.playout.clone(),
-            inputs: self.inputs.clone(),
-            wake: self.wake.clone(),
-            measure: self.options.measure.clone(),
-        };
-        Room::new(parts, now)
-    }
-
     fn handle_relay(&mut self, now: Instant, event: RelayEvent) {
         let (up, lost) = (matches!(event, RelayEvent::Up { .. }), hosting::why_unreachable(&event));
         let final_word = matches!(event, RelayEvent::GaveUp { .. });
@@ -426,7 +312,7 @@ impl Session {
         };
     }
 
-    fn settle(&mut self, now: Instant) {
+    pub(super) fn settle(&mut self, now: Instant) {
         let Some(room) = self.room() else { return };
         for one in room.settle(now) {
             self.handle_happened(now, one);
@@ -529,7 +415,7 @@ impl Session {
         self.stop_own_relay();
     }
 
-    fn fail(&mut self, reason: String) {
+    pub(super) fn fail(&mut self, reason: String) {
         self.end(reason, true);
     }
 
@@ -558,12 +444,6 @@ impl Session {
                 _ => break,
             }
             let _ = room.settle(Instant::now());
-        }
-    }
-
-    fn stop_own_relay(&mut self) {
-        if let Some(relay) = self.own_relay.take() {
-            tokio::spawn(relay.stop());
         }
     }
 
@@ -679,25 +559,6 @@ impl Session {
             room.meeting.send_media_state(now, mic, camera);
         }
         self.settle(now);
-    }
-
-    fn apply_reachability(&mut self) {
-        let Some(relay) = &mut self.own_relay else { return };
-        relay.apply(&self.settings, &self.inputs);
-        let addresses = relay.addresses();
-        let relay_view = relay.view(&addresses);
-        if let Some(room) = self.room() {
-            if let Some(link) = &room.link
-                && let Ok(invite) = Invite::parse(link, 0).and_then(|invite| invite.with_relays(addresses))
-            {
-                room.link = Some(invite.to_link());
-                let tag = invite.room_id();
-                room.relay_view = view::Relay { connected: room.relay_view.connected, ..relay_view };
-                if let Some(relay) = &mut self.own_relay {
-                    relay.announce(&self.settings, &tag);
-                }
-            }
-        }
     }
 
     fn change_settings(&mut self, change: impl FnOnce(&mut Settings)) {

@@ -209,7 +209,7 @@ mod tests {
         bits += &golomb(u64::from(height) - 1);
         bits += "1100";
         bits.push('1');
-        while bits.len() % 8 != 0 {
+        while !bits.len().is_multiple_of(8) {
             bits.push('0');
         }
         let mut nal = vec![0, 0, 0, 1, 0x67];
@@ -261,10 +261,10 @@ mod tests {
         #[test]
         fn any_bytes_are_answered_without_a_panic(data in proptest::collection::vec(0u8..8, 0..200), start in 0usize..3) {
             let header = [&[0, 0, 1, 0x67][..], &[0, 0, 1, 0x65], &[]][start];
-            if let Ok(unit) = inspect(&[header, &data].concat()) {
-                if let Some((width, height)) = unit.size {
-                    assert!(width <= MAX_WIDTH && height <= MAX_HEIGHT);
-                }
+            if let Ok(unit) = inspect(&[header, &data].concat())
+                && let Some((width, height)) = unit.size
+            {
+                assert!(width <= MAX_WIDTH && height <= MAX_HEIGHT);
             }
         }
     }

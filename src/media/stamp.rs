@@ -68,7 +68,7 @@ fn places(width: usize, height: usize) -> Option<impl Iterator<Item = (usize, us
     }
     let rows = BITS.div_ceil(columns);
     let top = height.checked_sub(rows * BLOCK)?;
-    let left = (width - columns * BLOCK) / 2 & !1;
+    let left = ((width - columns * BLOCK) / 2) & !1;
     Some((0..BITS).map(move |bit| (left + bit % columns * BLOCK, top + bit / columns * BLOCK)))
 }
 

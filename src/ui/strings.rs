@@ -3,7 +3,10 @@
 macro_rules! words {
     ($($name:ident = $text:literal;)*) => {
         $(#[doc = $text] pub const $name: &str = $text;)*
-        #[cfg(test)]
+        /// Title of the window that is shown instead of the app.
+pub const CANNOT_START: &str = "Conclave cannot start";
+
+#[cfg(test)]
         const ALL: &[(&str, &str)] = &[$((stringify!($name), $text),)*];
     };
 }
@@ -487,6 +490,3 @@ mod tests {
         assert!(!reconnecting("Ana", true).contains("still off"));
     }
 }
-
-/// Title of the window that is shown instead of the app.
-pub const CANNOT_START: &str = "Conclave cannot start";

@@ -1,5 +1,5 @@
 //! Real processes for tests: relays and calls, each with a folder of its own, none outliving its test.
-#![allow(dead_code)] // each test binary uses its part
+#![allow(dead_code, unreachable_pub)] // each test binary uses its part
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};

@@ -1,0 +1,163 @@
+//! Into a meeting: as its host, with the relay inside the app or another, or by somebody's link.
+
+use std::time::Instant;
+
+use tokio::sync::mpsc;
+
+use crate::engine::hosting::{self, OwnRelay};
+use crate::engine::room::{Reach, Room, RoomParts};
+use crate::engine::session::{Place, Session};
+use crate::engine::view;
+use crate::engine::{SystemEntropy, unix_now, words};
+use crate::protocol::invite::Invite;
+use crate::protocol::meeting::{Expiry, Meeting};
+use crate::protocol::relay_address::RelayAddress;
+use crate::rendezvous::client::{RelayClient, RelayEvent, TlsTrust};
+
+/// An invite stops working a day after it was made.
+const INVITE_LIFE: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
+
+impl Session {
+    pub(super) fn start_hosting(&mut self, now: Instant) {
+        let chosen = self.options.relay.clone().unwrap_or_else(|| self.settings.relay.clone());
+        if chosen.trim().is_empty() {
+            self.place = Place::Starting { step: "Starting the relay inside Conclave…".into() };
+            hosting::start_own_relay(self.inputs.clone());
+            return;
+        }
+        match RelayAddress::from_setting(&chosen) {
+            Ok(address) => {
+                let relay_view = view::Relay { address: address.to_host_and_port(), ..view::Relay::default() };
+                let reach = hosting::reach_through(&address);
+                let step = format!("Reaching the relay {}…", address.to_host_and_port());
+                let urls = vec![address.to_url()];
+                self.open_room_as_host(now, vec![address], urls, relay_view, reach, Some(step));
+            }
+            Err(error) => self.fail(words::relay_address_error(&error)),
+        }
+    }
+
+    pub(super) fn handle_own_relay(&mut self, now: Instant, started: Result<OwnRelay, String>) {
+        if !matches!(self.place, Place::Starting { .. }) {
+            return;
+        }
+        match started {
+            Ok(relay) => {
+                let addresses = relay.addresses();
+                let relay_view = relay.view(&addresses);
+                let (urls, reach) = (vec![relay.own_url()], relay.reach());
+                self.open_room_as_host(now, addresses, urls, relay_view, reach, None);
+                self.own_relay = Some(relay);
+                self.apply_reachability();
+            }
+            Err(sentence) => self.fail(sentence),
+        }
+    }
+
+    fn open_room_as_host(
+        &mut self,
+        now: Instant,
+        relays: Vec<RelayAddress>,
+        urls: Vec<String>,
+        relay_view: view::Relay,
+        reach: Reach,
+        step: Option<String>,
+    ) {
+        let mut meeting = Meeting::host(self.identity.clone(), &self.name, Box::new(SystemEntropy));
+        let expires = Expiry { unix: unix_now() + INVITE_LIFE.as_secs(), at: now + INVITE_LIFE };
+        let invite = match meeting.create_invite(relays, Some(expires)) {
+            Ok(invite) => invite,
+            Err(error) => return self.fail(words::meeting_error(&error)),
+        };
+        let link = invite.to_link();
+        let (relay, relay_events) = RelayClient::connect(urls, invite.room_id(), TlsTrust::Public);
+        let room = Box::new(self.room_parts(now, meeting, relay, relay_events, relay_view, true, Some(link), reach));
+        self.place = match step {
+            Some(step) => Place::Connecting { room, step },
+            None => self.in_meeting(now, room),
+        };
+        self.settle(now);
+    }
+
+    pub(super) fn in_meeting(&self, now: Instant, mut room: Box<Room>) -> Place {
+        room.since = Some(now);
+        Place::Meeting(room)
+    }
+
+    pub(super) fn start_joining(&mut self, now: Instant, link: &str) {
+        let invite = match Invite::parse(link, unix_now()) {
+            Ok(invite) => invite,
+            Err(error) => return self.fail(words::invite_error(&error)),
+        };
+        if let Some(measure) = &self.options.measure {
+            measure.begin(now);
+        }
+        let urls = invite.relays.iter().map(RelayAddress::to_url).collect();
+        let shown = invite.relays.first().map(|relay| relay.to_host_and_port()).unwrap_or_default();
+        let reach = hosting::reach_for_guest(&invite.relays);
+        let meeting = match Meeting::join(&invite, self.identity.clone(), &self.name, Box::new(SystemEntropy)) {
+            Ok(meeting) => meeting,
+            Err(error) => return self.fail(words::meeting_error(&error)),
+        };
+        let (relay, relay_events) = RelayClient::connect(urls, invite.room_id(), TlsTrust::Public);
+        let relay_view = view::Relay { address: shown.clone(), ..view::Relay::default() };
+        let room = Box::new(self.room_parts(now, meeting, relay, relay_events, relay_view, false, None, reach));
+        self.place = Place::Connecting { room, step: format!("Reaching the relay {shown}…") };
+        self.settle(now);
+    }
+
+    #[allow(clippy::too_many_arguments)] // one caller's locals, gathered
+    fn room_parts(
+        &self,
+        now: Instant,
+        meeting: Meeting,
+        relay: RelayClient,
+        relay_events: mpsc::Receiver<RelayEvent>,
+        relay_view: view::Relay,
+        hosting: bool,
+        link: Option<String>,
+        reach: Reach,
+    ) -> Room {
+        let parts = RoomParts {
+            meeting,
+            relay,
+            relay_events,
+            relay_view,
+            hosting,
+            link,
+            reach,
+            own_identity: self.identity.key(),
+            format: self.options.video,
+            playout: self.playout.clone(),
+            inputs: self.inputs.clone(),
+            wake: self.wake.clone(),
+            measure: self.options.measure.clone(),
+        };
+        Room::new(parts, now)
+    }
+
+    /// Brings port mapping, announcement and link in line with the settings and with what the router said.
+    pub(super) fn apply_reachability(&mut self) {
+        let Some(relay) = &mut self.own_relay else { return };
+        relay.apply(&self.settings, &self.inputs);
+        let (Place::Connecting { room, .. } | Place::Lobby { room, .. } | Place::Meeting(room)) = &mut self.place
+        else {
+            return;
+        };
+        relay.announce(&self.settings, &room.meeting.room_id());
+        let addresses = relay.addresses();
+        room.relay_view = view::Relay { connected: room.relay_view.connected, ..relay.view(&addresses) };
+        if let Some(link) = &room.link
+            && let Ok(invite) = Invite::parse(link, 0).and_then(|invite| invite.with_relays(addresses))
+        {
+            room.link = Some(invite.to_link());
+        }
+    }
+
+    /// Ends the relay inside the app, beside whatever else goes on.
+    pub(super) fn stop_own_relay(&mut self) {
+        if let Some(relay) = self.own_relay.take() {
+            self.closing = Some(tokio::spawn(relay.stop()));
+        }
+    }
+}
