@@ -397,7 +397,7 @@ impl Session {
                 "The host's program did not keep to the protocol, so the session was closed. It may be another version.".into(),
                 true,
             ),
-            _ => ("The meeting is over.".into(), false),
+            End::HostLost => ("The connection to the host was lost.".into(), true),
         };
         self.end(reason, failed);
     }

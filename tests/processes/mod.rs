@@ -1,10 +1,10 @@
 //! Real processes for tests: relays and calls, each with a folder of its own, none outliving its test.
 #![allow(dead_code, unreachable_pub)] // each test binary uses its part
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 /// A process that is killed when the test is over, whichever way it ends.
@@ -12,7 +12,8 @@ pub struct Process {
     child: Child,
     name: String,
     lines: mpsc::Receiver<String>,
-    errors: Option<std::thread::JoinHandle<String>>,
+    errors: Arc<Mutex<String>>,
+    reader: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Process {
@@ -32,13 +33,15 @@ impl Process {
         let (sender, lines) = mpsc::channel();
         let out = BufReader::new(child.stdout.take().unwrap());
         std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        let mut err = child.stderr.take().unwrap();
-        let errors = std::thread::spawn(move || {
-            let mut text = Vec::new();
-            let _ = err.read_to_end(&mut text);
-            String::from_utf8_lossy(&text).into_owned()
+        let err = BufReader::new(child.stderr.take().unwrap());
+        let errors = Arc::<Mutex<String>>::default();
+        let said = errors.clone();
+        let reader = std::thread::spawn(move || {
+            for line in err.split(b'\n').map_while(Result::ok) {
+                *said.lock().unwrap() += &format!("{}\n", String::from_utf8_lossy(&line));
+            }
         });
-        Self { child, name: name.into(), lines, errors: Some(errors) }
+        Self { child, name: name.into(), lines, errors, reader: Some(reader) }
     }
 
     /// The next line of standard output.
@@ -89,7 +92,31 @@ impl Process {
     }
 
     fn said(&mut self) -> String {
-        self.errors.take().and_then(|thread| thread.join().ok()).unwrap_or_default()
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.join();
+        }
+        self.errors.lock().unwrap().clone()
+    }
+
+    /// Waits until standard error holds `text`; fails the test if it does not come in time.
+    pub fn says(&mut self, text: &str, within: Duration) {
+        let until = Instant::now() + within;
+        loop {
+            if self.errors.lock().unwrap().contains(text) {
+                return;
+            }
+            if Instant::now() > until || self.child.try_wait().unwrap().is_some() {
+                let _ = self.child.kill();
+                let said = self.said();
+                panic!("{} never said {text:?} (within {within:?}), but:\n{said}", self.name);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// What standard error holds so far.
+    pub fn has_said(&self) -> String {
+        self.errors.lock().unwrap().clone()
     }
 }
 
