@@ -2,17 +2,15 @@
 
 use std::time::Instant;
 
-use tokio::sync::mpsc;
-
 use crate::engine::hosting::{self, OwnRelay};
-use crate::engine::room::{Reach, Room, RoomParts};
+use crate::engine::room::{Around, Entry, Reach, Room};
 use crate::engine::session::{Place, Session};
 use crate::engine::view;
 use crate::engine::{SystemEntropy, unix_now, words};
 use crate::protocol::invite::Invite;
 use crate::protocol::meeting::{Expiry, Meeting};
 use crate::protocol::relay_address::RelayAddress;
-use crate::rendezvous::client::{RelayClient, RelayEvent, TlsTrust};
+use crate::rendezvous::client::{RelayClient, TlsTrust};
 
 /// An invite stops working a day after it was made.
 const INVITE_LIFE: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
@@ -58,7 +56,7 @@ impl Session {
         &mut self,
         now: Instant,
         relays: Vec<RelayAddress>,
-        urls: Vec<String>,
+        targets: Vec<String>,
         relay_view: view::Relay,
         reach: Reach,
         step: Option<String>,
@@ -70,8 +68,9 @@ impl Session {
             Err(error) => return self.fail(words::meeting_error(&error)),
         };
         let link = invite.to_link();
-        let (relay, relay_events) = RelayClient::connect(urls, invite.room_id(), TlsTrust::Public);
-        let room = Box::new(self.room_parts(now, meeting, relay, relay_events, relay_view, true, Some(link), reach));
+        let (relay, relay_events) = RelayClient::connect(targets.clone(), invite.room_id(), TlsTrust::Public);
+        let entry = Entry { meeting, relay, relay_events, relay_view, targets, link: Some(link), reach };
+        let room = self.new_room(now, entry);
         self.place = match step {
             Some(step) => Place::Connecting { room, step },
             None => self.in_meeting(now, room),
@@ -92,40 +91,23 @@ impl Session {
         if let Some(measure) = &self.options.measure {
             measure.begin(now);
         }
-        let urls = invite.relays.iter().map(RelayAddress::to_url).collect();
+        let targets: Vec<String> = invite.relays.iter().map(RelayAddress::to_url).collect();
         let shown = invite.relays.first().map(|relay| relay.to_host_and_port()).unwrap_or_default();
         let reach = hosting::reach_for_guest(&invite.relays);
         let meeting = match Meeting::join(&invite, self.identity.clone(), &self.name, Box::new(SystemEntropy)) {
             Ok(meeting) => meeting,
             Err(error) => return self.fail(words::meeting_error(&error)),
         };
-        let (relay, relay_events) = RelayClient::connect(urls, invite.room_id(), TlsTrust::Public);
+        let (relay, relay_events) = RelayClient::connect(targets.clone(), invite.room_id(), TlsTrust::Public);
         let relay_view = view::Relay { address: shown.clone(), ..view::Relay::default() };
-        let room = Box::new(self.room_parts(now, meeting, relay, relay_events, relay_view, false, None, reach));
+        let entry = Entry { meeting, relay, relay_events, relay_view, targets, link: None, reach };
+        let room = self.new_room(now, entry);
         self.place = Place::Connecting { room, step: format!("Reaching the relay {shown}…") };
         self.settle(now);
     }
 
-    #[allow(clippy::too_many_arguments)] // one caller's locals, gathered
-    fn room_parts(
-        &self,
-        now: Instant,
-        meeting: Meeting,
-        relay: RelayClient,
-        relay_events: mpsc::Receiver<RelayEvent>,
-        relay_view: view::Relay,
-        hosting: bool,
-        link: Option<String>,
-        reach: Reach,
-    ) -> Room {
-        let parts = RoomParts {
-            meeting,
-            relay,
-            relay_events,
-            relay_view,
-            hosting,
-            link,
-            reach,
+    fn new_room(&self, now: Instant, entry: Entry) -> Box<Room> {
+        let around = Around {
             own_identity: self.identity.key(),
             format: self.options.video,
             playout: self.playout.clone(),
@@ -133,7 +115,7 @@ impl Session {
             wake: self.wake.clone(),
             measure: self.options.measure.clone(),
         };
-        Room::new(parts, now)
+        Box::new(Room::new(entry, around, now))
     }
 
     /// Brings port mapping, announcement and link in line with the settings and with what the router said.

@@ -16,6 +16,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Peers that a report tells of: whoever comes and goes without end does not fill memory.
+const PEERS: usize = 64;
+
 /// Files to leave behind.
 #[derive(Clone, Debug, Default)]
 pub struct Recordings {
@@ -215,7 +218,11 @@ impl Measurements {
 
     pub(crate) fn add_peer(&self, id: PeerId, name: &str, safety_number: &str, inbound: Arc<Inbound>) {
         let (name, safety_number) = (name.to_owned(), safety_number.to_owned());
-        lock(&self.state).peers.push(PeerProbe { id, name, safety_number, generation: 0, route: None, inbound });
+        let mut state = lock(&self.state);
+        if state.peers.len() >= PEERS {
+            return;
+        }
+        state.peers.push(PeerProbe { id, name, safety_number, generation: 0, route: None, inbound });
     }
 
     pub(crate) fn update_peer(&self, id: PeerId, generation: u32, route: Option<&Route>) {

@@ -91,7 +91,9 @@ pub(crate) struct Room {
     pub(crate) visitors: Vec<Visitor>,
     pub(crate) refused: u64,
     /// Names of all who were here, and whether each was verified when last seen.
-    pub(crate) met: Vec<(String, bool)>,
+    met: Vec<(IdentityKey, String, bool)>,
+    /// The relay's URLs, as the link has them.
+    pub(crate) targets: Vec<String>,
     pub(crate) outbox: Option<Arc<Outbox>>,
     pub(crate) video: Option<VideoSender>,
     sought_on_lan: bool,
@@ -106,15 +108,21 @@ pub(crate) struct Room {
     measure: Option<Arc<Measurements>>,
 }
 
-/// What a room needs of the session.
-pub(crate) struct RoomParts {
+/// How a meeting was entered.
+pub(crate) struct Entry {
     pub(crate) meeting: Meeting,
     pub(crate) relay: RelayClient,
     pub(crate) relay_events: mpsc::Receiver<RelayEvent>,
     pub(crate) relay_view: view::Relay,
-    pub(crate) hosting: bool,
+    /// The relay's URLs, as the link has them.
+    pub(crate) targets: Vec<String>,
+    /// The invite link to hand out: the host has one.
     pub(crate) link: Option<String>,
     pub(crate) reach: Reach,
+}
+
+/// What a room needs of the session.
+pub(crate) struct Around {
     pub(crate) own_identity: IdentityKey,
     pub(crate) format: VideoFormat,
     pub(crate) playout: Playout,
@@ -124,37 +132,50 @@ pub(crate) struct RoomParts {
 }
 
 impl Room {
-    pub(crate) fn new(parts: RoomParts, now: Instant) -> Self {
+    pub(crate) fn new(entry: Entry, around: Around, now: Instant) -> Self {
         Self {
-            meeting: parts.meeting,
-            relay: parts.relay,
-            relay_events: parts.relay_events,
-            relay_view: parts.relay_view,
-            hosting: parts.hosting,
-            link: parts.link,
-            reach: parts.reach,
+            meeting: entry.meeting,
+            relay: entry.relay,
+            relay_events: entry.relay_events,
+            relay_view: entry.relay_view,
+            hosting: entry.link.is_some(),
+            link: entry.link,
+            reach: entry.reach,
             since: None,
             members: Vec::new(),
             visitors: Vec::new(),
             refused: 0,
             met: Vec::new(),
+            targets: entry.targets,
             outbox: None,
             video: None,
             sought_on_lan: false,
-            own_identity: parts.own_identity,
+            own_identity: around.own_identity,
             own_index: 0,
             paths: 0,
             epoch: now,
-            format: parts.format,
-            playout: parts.playout,
-            inputs: parts.inputs,
-            wake: parts.wake,
-            measure: parts.measure,
+            format: around.format,
+            playout: around.playout,
+            inputs: around.inputs,
+            wake: around.wake,
+            measure: around.measure,
         }
     }
 
     pub(crate) fn member(&mut self, id: PeerId) -> Option<&mut Member> {
         self.members.iter_mut().find(|member| member.id == id)
+    }
+
+    /// Nothing more is sent to anyone, nor taken from anyone.
+    pub(crate) fn stop_everything(&mut self) {
+        if let Some(outbox) = &self.outbox {
+            outbox.forget_key();
+        }
+        self.playout.clear();
+        for member in &mut self.members {
+            member.inbound.stop();
+            member.path = None;
+        }
     }
 
     /// Takes news of the relay.
@@ -177,7 +198,9 @@ impl Room {
     /// The link's addresses do not answer: asks the local network, once, where the meeting's relay is. It is asked only
     /// then, because the question tells everyone on it that somebody looks for a meeting.
     pub(crate) fn seek_on_lan(&mut self) {
-        if self.hosting || std::mem::replace(&mut self.sought_on_lan, true) {
+        // A relay that proves itself by TLS is not to be replaced by whoever answers on the local network.
+        let elsewhere = self.targets.iter().any(|target| target.starts_with("wss:"));
+        if self.hosting || elsewhere || std::mem::replace(&mut self.sought_on_lan, true) {
             return;
         }
         let (room, inputs) = (self.meeting.room_id(), self.inputs.clone());
@@ -406,9 +429,9 @@ impl Room {
 
     fn note_met(&mut self, member: &Member) {
         let verified = matches!(member.verification, Verification::Yes { .. });
-        match self.met.iter_mut().find(|(name, _)| *name == member.name) {
-            Some(entry) => entry.1 = verified,
-            None => self.met.push((member.name.clone(), verified)),
+        match self.met.iter_mut().find(|(identity, ..)| *identity == member.identity) {
+            Some(entry) => entry.2 = verified,
+            None => self.met.push((member.identity, member.name.clone(), verified)),
         }
     }
 
@@ -417,7 +440,7 @@ impl Room {
         for member in std::mem::take(&mut self.members) {
             self.note_met(&member);
         }
-        self.met.clone()
+        self.met.iter().map(|(_, name, verified)| (name.clone(), *verified)).collect()
     }
 
     /// Takes news of a path.

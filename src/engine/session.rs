@@ -299,7 +299,8 @@ impl Session {
             && !room.relay_view.connected
             && !addresses.is_empty()
         {
-            let urls = addresses.iter().map(|address| local::url(address.ip(), address.port())).collect();
+            let found = addresses.iter().map(|address| local::url(address.ip(), address.port()));
+            let urls = found.chain(room.targets.iter().cloned()).collect();
             (room.relay, room.relay_events) = RelayClient::connect(urls, room.meeting.room_id(), TlsTrust::Public);
         }
     }
@@ -358,6 +359,7 @@ impl Session {
             Place::Connecting { room, .. } | Place::Lobby { room, .. } => self.in_meeting(now, room),
             other => other,
         };
+        let mut renamed = None;
         let known = {
             let Some(room) = (match &mut self.place {
                 Place::Meeting(room) => Some(room),
@@ -367,9 +369,19 @@ impl Session {
             };
             let Some(member) = room.member(peer) else { return };
             member.verification = self.contacts.verification(&member.identity, &member.name);
+            // What a person verified goes with the name they verified, never with one that the peer picks today.
+            if let Some(saved) = self.contacts.verified_name(&member.identity)
+                && saved != member.name
+            {
+                let given = std::mem::replace(&mut member.name, saved.to_owned());
+                renamed = Some(words::other_name(saved, &given));
+            }
             (member.identity, member.name.clone(), member.verification.clone())
         };
         let (identity, name, verification) = known;
+        if let Some(sentence) = renamed {
+            self.warn(sentence);
+        }
         if verification == Verification::Mismatch {
             // Found different earlier: nothing flows until a person takes that back.
             if let Some(room) = self.room() {
@@ -426,7 +438,10 @@ impl Session {
             }
             return;
         };
+        // What is said or shown after the click reaches nobody, however long the goodbyes take.
+        room.stop_everything();
         room.meeting.leave(now);
+        self.devices.release();
         self.settle_goodbyes(now).await;
         if self.room().is_some() {
             self.end("You left the meeting.".into(), false);
@@ -459,14 +474,8 @@ impl Session {
             Verdict::Mismatch => Some(false),
             Verdict::Withdrawn => None,
         };
-        if let Err(error) = self.contacts.judge(&identity, &name, outcome, unix_now()) {
-            self.warn(words::contacts_error(&error));
-        }
-        let verification = match verdict {
-            Verdict::Match => Verification::Yes { since: unix_now() },
-            Verdict::Mismatch => Verification::Mismatch,
-            Verdict::Withdrawn => Verification::No,
-        };
+        let kept = self.contacts.judge(&identity, &name, outcome, unix_now());
+        let verification = self.contacts.verification(&identity, &name);
         if let Some(room) = self.room() {
             if let Some(member) = room.member(peer) {
                 member.verification = verification;
@@ -479,8 +488,12 @@ impl Session {
             }
         }
         self.settle(now);
-        if verdict == Verdict::Match {
-            self.toast(Tone::Good, format!("{name} is verified on this device from now on."));
+        match kept {
+            Ok(()) if verdict == Verdict::Match => {
+                self.toast(Tone::Good, format!("{name} is verified on this device from now on."));
+            }
+            Ok(()) => {}
+            Err(error) => self.warn(words::contacts_error(&error)),
         }
     }
 

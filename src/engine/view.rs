@@ -116,6 +116,8 @@ pub enum Familiarity {
     Met(String),
     /// Compared and found right, under this name.
     Verified(String),
+    /// Compared, and found to be somebody else than this name said.
+    Mismatch(String),
     /// The name resembles that of a saved contact who has another key.
     LookAlike(String),
 }

@@ -182,6 +182,11 @@ pub fn camera_error(error: &CameraError) -> String {
     }
 }
 
+/// Somebody verified came in under another name.
+pub fn other_name(saved: &str, given: &str) -> String {
+    format!("{saved}, whom you verified, now calls themselves “{given}”. The name you verified is shown.")
+}
+
 /// What a microphone or speaker is doing.
 pub(crate) fn sound_state(state: SoundState) -> DeviceState {
     match state {

@@ -1,6 +1,6 @@
 //! `conclave call`: a whole meeting from the command line, on the engine that the window drives.
 
-use std::io::Write;
+use std::io::{BufRead, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ const DEFAULT_WAIT: u64 = 60;
 /// A meeting without a window.
 #[derive(Args, Clone)]
 pub struct CallArgs {
-    /// Invite link to join; without one, a meeting is started and its link printed alone on the first line of standard output
+    /// Invite link to join, or `-` to read it from standard input, where other users of this computer cannot see it; without one, a meeting is started and its link printed alone on the first line of standard output
     pub link: Option<String>,
     /// Name that the others see
     #[arg(long, default_value = "Guest")]
@@ -89,6 +89,15 @@ pub fn run(args: CallArgs, config: PathBuf) -> ExitCode {
     let say = |line: &str| {
         let _ = writeln!(std::io::stderr(), "{line}");
     };
+    let mut args = args;
+    if args.link.as_deref() == Some("-") {
+        let mut line = String::new();
+        if let Err(error) = std::io::stdin().lock().take(8192).read_line(&mut line) {
+            say(&format!("The link could not be read from standard input: {error}"));
+            return ExitCode::FAILURE;
+        }
+        args.link = Some(line);
+    }
     let wanted = Recordings {
         video: args.record_video.clone(),
         audio: args.record_audio.clone(),
@@ -306,6 +315,7 @@ fn report(measurements: &Measurements, held: bool) -> Report {
     let (cpu_seconds, rss_peak_mb) = process_cost();
     let sent = measurements.sent();
     let peers = measurements.peers();
+    let keyed = peers.iter().any(|peer| peer.generation > 0);
     Report {
         held,
         connect_ms: measurements.connect_ms(),
@@ -345,8 +355,8 @@ fn report(measurements: &Measurements, held: bool) -> Report {
             video_bytes: sent.video_bytes,
             audio: sent.audio,
         },
-        cipher_suite: SUITE,
-        post_quantum: true,
+        cipher_suite: keyed.then_some(SUITE),
+        post_quantum: keyed.then_some(true),
         refused_at_door: measurements.refused(),
         cpu_seconds,
         rss_peak_mb,

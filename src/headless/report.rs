@@ -15,10 +15,10 @@ pub struct Report {
     pub sent: Sent,
     /// Each peer of the call.
     pub peers: Vec<PeerReport>,
-    /// SFrame cipher suite (RFC 9605 §4.5).
-    pub cipher_suite: &'static str,
-    /// The handshake mixed in ML-KEM-768. There is no other kind.
-    pub post_quantum: bool,
+    /// SFrame cipher suite (RFC 9605 §4.5) in use with every peer; null where no key was agreed with anyone.
+    pub cipher_suite: Option<&'static str>,
+    /// The handshakes mixed in ML-KEM-768 (there is no other kind); null where there was none.
+    pub post_quantum: Option<bool>,
     /// Attempts at the door that did not know an invite's secret (hosting only).
     pub refused_at_door: u64,
     /// CPU time used by this process, user and system; null where the system does not say.

@@ -16,12 +16,15 @@ pub struct LocalRelay {
 }
 
 impl LocalRelay {
-    /// Starts on a free port.
+    /// Starts on a free port, for one room: the host, who is the first to join, fills it. Strangers who find the port
+    /// cannot hold meetings of their own at the host's expense.
     ///
     /// # Errors
     /// [`RelayError`].
     pub async fn start() -> Result<Self, RelayError> {
-        Self::start_with(RelayConfig::embedded(0)).await
+        let mut config = RelayConfig::embedded(0);
+        config.limits.rooms = 1;
+        Self::start_with(config).await
     }
 
     /// Starts as told, on loopback alone for instance.

@@ -272,6 +272,11 @@ pub fn host_verified(name: &str) -> String {
     format!("This is {}, whom you have verified", shown_name(name))
 }
 
+/// Somebody whose safety number was compared and found different.
+pub fn did_not_match(name: &str) -> String {
+    format!("Not {}: you compared safety numbers, and they differed", shown_name(name))
+}
+
 /// Somebody's name is like that of a contact with another key.
 pub fn look_alike(name: &str) -> String {
     format!("Not the {} you know: the name is alike, the key is another", shown_name(name))

@@ -80,31 +80,19 @@ impl Contacts {
 
     /// Notes that `key` was met under `name` at `now` (seconds since 1970). The name of a verified person stays
     /// as it was when they were verified.
+    ///
+    /// # Errors
+    /// The file could not be written; what was noted holds until the app ends.
     pub fn met(&mut self, key: &IdentityKey, name: &str, now: u64) -> Result<(), ContactsError> {
-        let text = encode(key);
-        match self.people.iter_mut().find(|person| person.key == text) {
-            Some(person) => {
-                person.met = now;
-                if person.verified.is_none() {
-                    person.name = name.to_owned();
-                }
-            }
-            None => {
-                if self.people.len() >= MOST {
-                    let oldest = (0..self.people.len())
-                        .filter(|&at| self.people[at].verified.is_none())
-                        .min_by_key(|&at| self.people[at].met);
-                    if let Some(at) = oldest {
-                        self.people.remove(at);
-                    }
-                }
-                self.people.push(Contact { key: text, name: name.into(), met: now, verified: None, mismatch: false });
-            }
-        }
+        self.take_in_others_notes();
+        self.note(key, name, now);
         self.save()
     }
 
     /// Keeps what a comparison of safety numbers showed: `Some(true)` equal, `Some(false)` different, `None` taken back.
+    ///
+    /// # Errors
+    /// The file could not be written; the verdict holds until the app ends.
     pub fn judge(
         &mut self,
         key: &IdentityKey,
@@ -112,13 +100,63 @@ impl Contacts {
         verdict: Option<bool>,
         now: u64,
     ) -> Result<(), ContactsError> {
-        self.met(key, name, now)?;
-        let text = encode(key);
-        if let Some(person) = self.people.iter_mut().find(|person| person.key == text) {
-            person.verified = (verdict == Some(true)).then_some(now);
-            person.mismatch = verdict == Some(false);
-        }
+        self.take_in_others_notes();
+        let person = self.note(key, name, now);
+        person.verified = (verdict == Some(true)).then_some(now);
+        person.mismatch = verdict == Some(false);
         self.save()
+    }
+
+    fn note(&mut self, key: &IdentityKey, name: &str, now: u64) -> &mut Contact {
+        let text = encode(key);
+        let at = match self.people.iter().position(|person| person.key == text) {
+            Some(at) => {
+                self.people[at].met = now;
+                if self.people[at].verified.is_none() {
+                    self.people[at].name = name.to_owned();
+                }
+                at
+            }
+            None => {
+                self.make_room();
+                self.people.push(Contact { key: text, name: name.into(), met: now, verified: None, mismatch: false });
+                self.people.len() - 1
+            }
+        };
+        &mut self.people[at]
+    }
+
+    /// Forgets whoever was met longest ago, but nobody about whom a person has said something.
+    fn make_room(&mut self) {
+        if self.people.len() < MOST {
+            return;
+        }
+        let oldest = (0..self.people.len())
+            .filter(|&at| self.people[at].verified.is_none() && !self.people[at].mismatch)
+            .min_by_key(|&at| self.people[at].met);
+        if let Some(at) = oldest {
+            self.people.remove(at);
+        }
+    }
+
+    /// A second Conclave with the same folder may have noted something meanwhile. What it found is not overwritten: people
+    /// only it has met are added, and of two opinions on one key the more careful one stays.
+    fn take_in_others_notes(&mut self) {
+        let Some(others) = self.path.parent().and_then(|folder| Self::load(folder).ok()) else { return };
+        for other in others.people {
+            match self.people.iter_mut().find(|person| person.key == other.key) {
+                Some(person) if other.mismatch && other.met > person.met => *person = other,
+                Some(_) => {}
+                None => self.people.push(other),
+            }
+        }
+    }
+
+    /// The name under which this key was verified, if it was.
+    pub fn verified_name(&self, key: &IdentityKey) -> Option<&str> {
+        let text = encode(key);
+        let person = self.people.iter().find(|person| person.key == text && person.verified.is_some())?;
+        Some(&person.name)
     }
 
     /// What is known of a key that calls itself `name` (empty when no name was given yet).
@@ -136,6 +174,7 @@ impl Contacts {
     pub fn familiarity(&self, key: &IdentityKey, name: &str) -> Familiarity {
         let text = encode(key);
         match self.people.iter().find(|person| person.key == text) {
+            Some(Contact { mismatch: true, name, .. }) => Familiarity::Mismatch(name.clone()),
             Some(Contact { verified: Some(_), name, .. }) => Familiarity::Verified(name.clone()),
             _ if self.namesake(&text, name) => Familiarity::LookAlike(name.to_owned()),
             Some(person) => Familiarity::Met(person.name.clone()),
@@ -145,14 +184,12 @@ impl Contacts {
 
     /// Somebody else saved here bears that name, or one that looks the same (Unicode TR 39 §4).
     fn namesake(&self, key: &str, name: &str) -> bool {
-        let looks = looks(name);
-        !looks.is_empty() && self.people.iter().any(|person| person.key != key && self::looks(&person.name) == looks)
+        self.people.iter().any(|person| person.key != key && look_alike(&person.name, name))
     }
 
     fn verified_namesake(&self, key: &str, name: &str) -> bool {
-        let looks = looks(name);
-        let same = |person: &&Contact| person.key != key && self::looks(&person.name) == looks;
-        !looks.is_empty() && self.people.iter().filter(same).any(|person| person.verified.is_some())
+        let mut verified = self.people.iter().filter(|person| person.verified.is_some());
+        verified.any(|person| person.key != key && look_alike(&person.name, name))
     }
 
     fn save(&self) -> Result<(), ContactsError> {
@@ -170,10 +207,16 @@ fn encode(key: &IdentityKey) -> String {
     BASE32_NOPAD.encode(&key.0)
 }
 
-/// What a name looks like to a hurried eye: case, spaces and confusable letters folded away.
-fn looks(name: &str) -> String {
-    let folded: String = name.split_whitespace().collect::<String>().to_lowercase();
-    unicode_security::confusable_detection::skeleton(&folded).collect::<String>().to_lowercase()
+/// Whether a hurried eye takes one name for the other: case, spaces and confusable letters are folded away.
+///
+/// Two folds are tried. Capital I is confusable with small l (as in "AIice"), which lowering the case first would hide;
+/// and "IAN" is "Ian", which folding confusables first would hide.
+fn look_alike(a: &str, b: &str) -> bool {
+    use unicode_security::confusable_detection::skeleton;
+    let plain = |name: &str| name.split_whitespace().collect::<String>();
+    let lower_first = |name: &str| skeleton(&plain(name).to_lowercase()).collect::<String>().to_lowercase();
+    let fold_first = |name: &str| skeleton(&plain(name)).collect::<String>().to_lowercase();
+    !plain(a).is_empty() && (lower_first(a) == lower_first(b) || fold_first(a) == fold_first(b))
 }
 
 #[cfg(test)]
@@ -202,6 +245,46 @@ mod tests {
             assert_eq!(book.familiarity(&OTHER, name), Familiarity::LookAlike(name.into()));
         }
         assert_eq!(book.verification(&OTHER, "Anna"), Verification::No);
+        book.judge(&ANA, "Alice", None, 8).unwrap();
+        book.judge(&ANA, "Alice", Some(true), 9).unwrap();
+        for name in ["AIice", "ALICE", "alice", "A1ice"] {
+            assert_eq!(book.verification(&OTHER, name), Verification::Changed, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_key_found_different_is_never_shown_as_an_acquaintance() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut book = Contacts::load(folder.path()).unwrap();
+        book.judge(&ANA, "Ana", Some(false), 7).unwrap();
+        book.met(&ANA, "Ana", 8).unwrap();
+        assert_eq!(book.familiarity(&ANA, "Anything"), Familiarity::Mismatch("Ana".into()));
+    }
+
+    #[test]
+    fn a_verdict_holds_even_when_it_cannot_be_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut book = Contacts::load(&folder.path().join("conclave")).unwrap();
+        book.judge(&ANA, "Ana", Some(true), 7).unwrap();
+        // A folder in the place of the file cannot be replaced by one.
+        std::fs::remove_file(folder.path().join("conclave").join(FILE)).unwrap();
+        std::fs::create_dir_all(folder.path().join("conclave").join(FILE).join("in the way")).unwrap();
+        assert!(book.judge(&ANA, "Ana", Some(false), 8).is_err());
+        assert_eq!(book.verification(&ANA, "Ana"), Verification::Mismatch);
+    }
+
+    #[test]
+    fn what_another_running_app_found_is_not_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut one = Contacts::load(folder.path()).unwrap();
+        let mut other = Contacts::load(folder.path()).unwrap();
+        one.met(&ANA, "Ana", 7).unwrap();
+        other.judge(&ANA, "Ana", Some(false), 8).unwrap();
+        other.met(&OTHER, "Ben", 8).unwrap();
+        one.met(&OTHER, "Ben", 9).unwrap();
+        let kept = Contacts::load(folder.path()).unwrap();
+        assert_eq!(kept.verification(&ANA, "Ana"), Verification::Mismatch);
+        assert_eq!(kept.familiarity(&OTHER, "Ben"), Familiarity::Met("Ben".into()));
     }
 
     #[test]

@@ -145,6 +145,7 @@ pub(super) fn link_facts(ui: &mut Ui, facts: &LinkFacts) {
         Familiarity::New => icon_line(ui, Icon::Info, strings::HOST_NEW, t.secondary),
         Familiarity::Met(name) => icon_line(ui, Icon::Users, strings::host_met(name), t.text),
         Familiarity::Verified(name) => icon_line(ui, Icon::ShieldCheck, strings::host_verified(name), t.verified),
+        Familiarity::Mismatch(name) => icon_line(ui, Icon::TriangleAlert, strings::did_not_match(name), t.danger_text),
         Familiarity::LookAlike(name) => icon_line(ui, Icon::TriangleAlert, strings::look_alike(name), t.warning),
     };
     fact(ui, strings::HOST, &facts.host_fingerprint, true);

@@ -101,7 +101,7 @@ fn notice_banner(notice: &Notice, mic_on: bool) -> Banner {
 
 fn knock(ui: &mut Ui, cx: &mut Cx<'_>, knock: &Knock, others: usize, left: f32, right: f32, top: f32) -> f32 {
     let t = tokens(ui.ctx());
-    let suspicious = matches!(knock.who, Familiarity::LookAlike(_));
+    let suspicious = matches!(knock.who, Familiarity::LookAlike(_) | Familiarity::Mismatch(_));
     let edge = if suspicious { t.warning } else { t.accent_text };
     banner_frame(ui, left, right, top, 560.0, edge, |ui| {
         ui.spacing_mut().item_spacing.y = space::XS;
@@ -147,6 +147,7 @@ pub(crate) fn familiarity(ui: &mut Ui, who: &Familiarity) {
         Familiarity::New => icon_line(ui, Icon::Info, strings::NEW_PERSON, t.secondary),
         Familiarity::Met(name) => icon_line(ui, Icon::Users, strings::knock_met(name), t.secondary),
         Familiarity::Verified(name) => icon_line(ui, Icon::ShieldCheck, strings::knock_verified(name), t.verified),
+        Familiarity::Mismatch(name) => icon_line(ui, Icon::TriangleAlert, strings::did_not_match(name), t.danger_text),
         Familiarity::LookAlike(name) => icon_line(ui, Icon::TriangleAlert, strings::look_alike(name), t.warning),
     };
 }
