@@ -1,6 +1,6 @@
 //! Own camera, microphone and speaker: opened when wanted, released when not, watched while they run.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::engine::input::{Input, Inputs};
@@ -12,10 +12,12 @@ use crate::media::mic::MicSource;
 use crate::media::source::{SourceState, VideoFormat, VideoSource};
 use crate::media::speaker::SpeakerSink;
 
-use super::sending::{AudioSender, MicMonitor};
+use super::sending::{AudioSender, MicMonitor, Outbox, SoundOutlet};
 
-/// A device that failed is tried again this often: it may have been plugged in, or given up by another program.
-const RETRY: Duration = Duration::from_secs(3);
+/// A device that failed is tried again after these waits, the last of them again and again: it may have been plugged in, or
+/// given up by another program.
+const RETRIES: [Duration; 4] =
+    [Duration::from_secs(3), Duration::from_secs(6), Duration::from_secs(12), Duration::from_secs(30)];
 
 /// Which device a report is about, and which of its openings: reports of a closed one are stale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,26 +43,47 @@ struct Slot<D> {
     device: Option<D>,
     opening: u64,
     state: DeviceState,
+    /// Failures since it last ran.
+    failures: usize,
     retry_at: Option<Instant>,
 }
 
 impl<D> Slot<D> {
     fn closed() -> Self {
-        Self { device: None, opening: 0, state: DeviceState::Off, retry_at: None }
+        Self { device: None, opening: 0, state: DeviceState::Off, failures: 0, retry_at: None }
     }
 
     fn close(&mut self) {
         self.device = None;
         self.opening += 1;
         self.state = DeviceState::Off;
+        self.failures = 0;
         self.retry_at = None;
+    }
+
+    /// Before another opening. While a failed device is tried again, its failure stays to be seen.
+    fn reopen(&mut self) {
+        self.device = None;
+        self.opening += 1;
+        self.retry_at = None;
+        if !matches!(self.state, DeviceState::Failed(_)) {
+            self.state = DeviceState::Opening;
+        }
     }
 
     fn accept(&mut self, report: &DeviceReport, now: Instant) -> bool {
         if report.opening != self.opening || self.device.is_none() {
             return false;
         }
-        self.retry_at = matches!(report.state, DeviceState::Failed(_)).then_some(now + RETRY);
+        match (&report.state, &self.state) {
+            (DeviceState::Opening, DeviceState::Failed(_)) => return false,
+            (DeviceState::Failed(_), _) => {
+                self.retry_at = Some(now + RETRIES[self.failures.min(RETRIES.len() - 1)]);
+                self.failures += 1;
+            }
+            (DeviceState::Running(_), _) => self.failures = 0,
+            _ => {}
+        }
         std::mem::replace(&mut self.state, report.state.clone()) != report.state
     }
 
@@ -70,6 +93,10 @@ impl<D> Slot<D> {
             self.retry_at = None;
         }
         due
+    }
+
+    fn is_running(&self) -> bool {
+        matches!(self.state, DeviceState::Running(_))
     }
 }
 
@@ -84,8 +111,13 @@ pub(crate) struct Devices {
     pub(crate) camera_on: bool,
     pub(crate) monitor: Arc<MicMonitor>,
     pub(crate) picture: Arc<Latest<Picture>>,
+    /// Where pictures go besides the own tile: nowhere before somebody is admitted.
+    picture_outlet: Arc<Mutex<Option<PictureInlet>>>,
+    /// Where sound goes: nowhere before somebody is admitted.
+    sound_outlet: SoundOutlet,
     camera: Slot<VideoSource>,
     mic: Slot<MicSource>,
+    silence: Option<MicSource>,
     speaker: Slot<SpeakerSink>,
     wake: Arc<dyn Fn() + Send + Sync>,
 }
@@ -102,25 +134,35 @@ impl Devices {
             camera_on: false,
             monitor: Arc::default(),
             picture: Arc::default(),
+            picture_outlet: Arc::default(),
+            sound_outlet: SoundOutlet::default(),
             camera: Slot::closed(),
             mic: Slot::closed(),
+            silence: None,
             speaker: Slot::closed(),
             wake,
         }
     }
 
-    /// Opens the camera if it is on, with pictures going to `inlet` and to the own tile; releases it if it is off.
-    pub(crate) fn apply_camera(&mut self, inlet: Option<PictureInlet>) {
-        self.camera.close();
-        self.picture.clear();
+    /// Pictures and sound go there from now on. Devices that run go on running.
+    pub(crate) fn connect(&mut self, pictures: Option<PictureInlet>, sound: Option<Arc<Outbox>>) {
+        *self.picture_outlet.lock().unwrap_or_else(PoisonError::into_inner) = pictures;
+        self.sound_outlet.set(sound);
+    }
+
+    /// Opens the camera if it is on, and releases it if it is off.
+    pub(crate) fn apply_camera(&mut self) {
         if !self.camera_on || self.camera_choice == CameraChoice::None {
+            self.camera.close();
+            self.picture.clear();
             return;
         }
-        self.camera.state = DeviceState::Opening;
-        let (own, wake) = (self.picture.clone(), self.wake.clone());
+        self.camera.reopen();
+        self.picture.clear();
+        let (own, wake, outlet) = (self.picture.clone(), self.wake.clone(), self.picture_outlet.clone());
         let sink = move |picture: Arc<Picture>| {
             own.put(picture.clone());
-            if let Some(inlet) = &inlet {
+            if let Some(inlet) = &*outlet.lock().unwrap_or_else(PoisonError::into_inner) {
                 inlet(picture);
             }
             wake();
@@ -137,26 +179,40 @@ impl Devices {
         self.camera.device = Some(VideoSource::open(&self.camera_choice, self.format, Arc::new(sink), Arc::new(state)));
     }
 
-    /// Opens the microphone, with its blocks going through `sender`. Muting does not close it: the meter still moves,
-    /// and the packets' cadence does not change.
-    pub(crate) fn apply_mic(&mut self, mut sender: AudioSender) {
-        self.mic.close();
+    /// Opens the microphone. Muting does not close it: the meter still moves, and the packets' cadence does not change.
+    /// Without one, silence goes out at the same cadence.
+    pub(crate) fn apply_mic(&mut self) {
+        self.mic.reopen();
         self.monitor.reset();
         self.monitor.set_on(self.mic_on);
+        self.silence = None;
         if self.mic_choice == MicChoice::None {
+            self.mic.close();
+            self.keep_cadence();
             return;
         }
-        self.mic.state = DeviceState::Opening;
         let report = self.reporter(DeviceKind::Mic, self.mic.opening);
         let state = move |state| report(words::sound_state(state));
+        let mut sender = AudioSender::new(self.monitor.clone(), self.sound_outlet.clone());
         let blocks = move |block: &[f32; BLOCK]| sender.handle_block(block);
         self.mic.device = Some(MicSource::open(&self.mic_choice, Box::new(blocks), Arc::new(state)));
     }
 
+    /// Silence in place of a microphone that is not there.
+    fn keep_cadence(&mut self) {
+        let mut sender = AudioSender::new(self.monitor.clone(), self.sound_outlet.clone());
+        let blocks = move |block: &[f32; BLOCK]| sender.handle_block(block);
+        self.silence = Some(MicSource::open(&MicChoice::None, Box::new(blocks), Arc::new(|_| {})));
+    }
+
+    /// Whether sound and pictures of one's own really go out: what the others are told.
+    pub(crate) fn live(&self) -> (bool, bool) {
+        (self.mic_on && self.mic.is_running(), self.camera_on && self.camera.is_running())
+    }
+
     /// Opens the speaker, which pulls from `playback`.
     pub(crate) fn apply_speaker(&mut self, playback: Playback) {
-        self.speaker.close();
-        self.speaker.state = DeviceState::Opening;
+        self.speaker.reopen();
         let report = self.reporter(DeviceKind::Speaker, self.speaker.opening);
         let state = move |state| report(words::sound_state(state));
         self.speaker.device = Some(SpeakerSink::open(&self.speaker_choice, playback, Arc::new(state)));
@@ -174,7 +230,9 @@ impl Devices {
         self.camera_on = false;
         self.camera.close();
         self.mic.close();
+        self.silence = None;
         self.speaker.close();
+        self.connect(None, None);
         self.picture.clear();
         self.monitor.reset();
     }
@@ -188,7 +246,13 @@ impl Devices {
                 }
                 self.camera.accept(report, now)
             }
-            DeviceKind::Mic => self.mic.accept(report, now),
+            DeviceKind::Mic => {
+                let changed = self.mic.accept(report, now);
+                if changed && matches!(self.mic.state, DeviceState::Failed(_)) {
+                    self.keep_cadence();
+                }
+                changed
+            }
             DeviceKind::Speaker => self.speaker.accept(report, now),
         }
     }

@@ -44,8 +44,8 @@ impl Session {
                 let addresses = relay.addresses();
                 let relay_view = relay.view(&addresses);
                 let (urls, reach) = (vec![relay.own_url()], relay.reach());
-                self.open_room_as_host(now, addresses, urls, relay_view, reach, None);
                 self.own_relay = Some(relay);
+                self.open_room_as_host(now, addresses, urls, relay_view, reach, None);
                 self.apply_reachability();
             }
             Err(sentence) => self.fail(sentence),

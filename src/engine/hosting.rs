@@ -90,17 +90,18 @@ impl OwnRelay {
             let (given_back, mut back) = oneshot::channel::<()>();
             let task = tokio::spawn(async move {
                 let tell = |state| drop(inputs.send(Input::PortMapping(state)));
-                let mapped = tokio::select! {
-                    mapped = port_mapping::open(port) => mapped,
-                    _ = &mut back => return,
-                };
-                let mapped = match mapped {
+                // Not cut short when it is no longer wanted: a mapping made half way would stay. It is closed below.
+                let mapped = match port_mapping::open(port).await {
                     Ok(mapped) => mapped,
                     Err(error) => return tell(PortMapping::Refused(words::port_mapping_error(&error))),
                 };
                 let mut states = mapped.watch();
                 loop {
-                    tell(PortMapping::Open(states.borrow_and_update().external.to_string()));
+                    let state = *states.borrow_and_update();
+                    tell(match state.alive {
+                        true => PortMapping::Open(state.external.to_string()),
+                        false => PortMapping::Refused(words::mapping_not_renewed()),
+                    });
                     tokio::select! {
                         changed = states.changed() => if changed.is_err() { break },
                         _ = &mut back => break,
@@ -161,7 +162,7 @@ fn reach(stun: Vec<String>, allow_loopback: bool) -> Reach {
 }
 
 /// This machine's addresses that others may reach; loopback when there is nothing else.
-fn own_addresses() -> Vec<IpAddr> {
+pub(crate) fn own_addresses() -> Vec<IpAddr> {
     match local::reachable_addresses() {
         Ok(addresses) if !addresses.is_empty() => addresses,
         Ok(_) => vec![IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)],

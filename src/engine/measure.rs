@@ -4,12 +4,14 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Instant;
 
-use crate::engine::receiving::Inbound;
+use crate::engine::receiving::{Inbound, Latencies, ReceiveCounters};
 use crate::engine::recording::{EncodedRecorder, PictureRecorder, SoundRecorder};
 use crate::engine::sending::Outbox;
 use crate::engine::view::{PeerId, Route};
+use crate::media::frame::Picture;
 use crate::media::snapshot;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -54,7 +56,12 @@ struct PeerProbe {
     safety_number: String,
     generation: u32,
     route: Option<Route>,
-    inbound: Arc<Inbound>,
+    counters: Arc<ReceiveCounters>,
+    latencies: Arc<Mutex<Latencies>>,
+    first_picture: Arc<Mutex<Option<Instant>>>,
+    last_shown: Arc<Mutex<Option<Arc<Picture>>>>,
+    /// The decoder's thread, which also closes the recording; it ends when the peer's side of the engine is dropped.
+    decoder: Option<JoinHandle<()>>,
 }
 
 /// What this side has sent.
@@ -132,14 +139,14 @@ impl Measurements {
     /// From the same moment to the first decoded picture of any peer.
     pub fn first_frame_ms(&self) -> Option<f64> {
         let state = lock(&self.state);
-        let first = state.peers.iter().filter_map(|peer| *lock(&peer.inbound.first_picture)).min()?;
+        let first = state.peers.iter().filter_map(|peer| *lock(&peer.first_picture)).min()?;
         Some(first.saturating_duration_since(state.began?).as_secs_f64() * 1e3)
     }
 
     /// Pictures or sound of some peer have been opened.
     pub fn media_arrived(&self) -> bool {
         lock(&self.state).peers.iter().any(|peer| {
-            let counters = &peer.inbound.counters;
+            let counters = &peer.counters;
             counters.video_opened.load(Ordering::Relaxed) + counters.audio_received.load(Ordering::Relaxed) > 0
         })
     }
@@ -158,7 +165,7 @@ impl Measurements {
     /// What came from each peer.
     pub fn peers(&self) -> Vec<PeerFigures> {
         let figures = |peer: &PeerProbe| {
-            let counters = &peer.inbound.counters;
+            let counters = &peer.counters;
             let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
             PeerFigures {
                 name: peer.name.clone(),
@@ -170,7 +177,7 @@ impl Measurements {
                 video_dropped: get(&counters.video_dropped),
                 last_counter: Some(get(&counters.last_counter)).filter(|counter| *counter > 0),
                 freeze_ms: get(&counters.freeze_ms),
-                latencies: lock(&peer.inbound.latencies).millis.clone(),
+                latencies: lock(&peer.latencies).millis.clone(),
                 audio_received: get(&counters.audio_received),
                 audio_concealed: get(&counters.audio_concealed),
                 unopened: get(&counters.unopened),
@@ -186,13 +193,17 @@ impl Measurements {
 
     /// The newest picture of the first peer, as PNG.
     pub fn snapshot(&self) -> Option<Vec<u8>> {
-        let picture = lock(&self.state).peers.iter().find_map(|peer| lock(&peer.inbound.last_shown).clone())?;
+        let picture = lock(&self.state).peers.iter().find_map(|peer| lock(&peer.last_shown).clone())?;
         snapshot::png(&picture).ok()
     }
 
-    /// Completes the files.
+    /// Completes the files. Called when the engine has let go of every peer.
     pub fn finish(&self) {
         self.sound.finish();
+        let decoders: Vec<_> = lock(&self.state).peers.iter_mut().filter_map(|peer| peer.decoder.take()).collect();
+        for decoder in decoders {
+            let _ = decoder.join();
+        }
     }
 
     pub(crate) fn sound(&self) -> SoundRecorder {
@@ -216,13 +227,30 @@ impl Measurements {
         self.refused.store(refused, Ordering::Relaxed);
     }
 
-    pub(crate) fn add_peer(&self, id: PeerId, name: &str, safety_number: &str, inbound: Arc<Inbound>) {
-        let (name, safety_number) = (name.to_owned(), safety_number.to_owned());
+    pub(crate) fn add_peer(
+        &self,
+        id: PeerId,
+        name: &str,
+        safety_number: &str,
+        inbound: &Inbound,
+        decoder: JoinHandle<()>,
+    ) {
         let mut state = lock(&self.state);
         if state.peers.len() >= PEERS {
             return;
         }
-        state.peers.push(PeerProbe { id, name, safety_number, generation: 0, route: None, inbound });
+        state.peers.push(PeerProbe {
+            id,
+            name: name.to_owned(),
+            safety_number: safety_number.to_owned(),
+            generation: 0,
+            route: None,
+            counters: inbound.counters.clone(),
+            latencies: inbound.latencies.clone(),
+            first_picture: inbound.first_picture.clone(),
+            last_shown: inbound.last_shown.clone(),
+            decoder: Some(decoder),
+        });
     }
 
     pub(crate) fn update_peer(&self, id: PeerId, generation: u32, route: Option<&Route>) {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use crate::engine::hosting::own_addresses;
 use crate::engine::input::{Input, Inputs, PathNews};
 use crate::engine::receiving::Inbound;
 use crate::engine::sending::{Outbox, PathInlet};
@@ -16,8 +17,10 @@ use crate::transport::{Path, PathConfig, PathError, PathEvent, Role};
 const EVENTS: usize = 512;
 /// How often figures are taken.
 const STATS: Duration = Duration::from_secs(1);
-/// After a path broke, this long it may mend itself; then the offerer asks for an ICE restart, again and again.
+/// After a path broke, this long it may mend itself; then the offerer asks for an ICE restart. Each further one waits twice as
+/// long, so that slow signalling is not overtaken by the next.
 const RESTART_AFTER: Duration = Duration::from_secs(2);
+const RESTART_AT_MOST: Duration = Duration::from_secs(16);
 
 /// What the session asks of a path.
 enum Ask {
@@ -103,6 +106,27 @@ struct Driver {
     tell: Teller,
 }
 
+/// A path that broke, and when it is to be sought anew.
+struct Broken {
+    since: Instant,
+    wait: Duration,
+}
+
+impl Broken {
+    fn now() -> Self {
+        Self { since: Instant::now(), wait: RESTART_AFTER }
+    }
+
+    /// True once after each wait.
+    fn restart_is_due(&mut self) -> bool {
+        let due = self.since.elapsed() >= self.wait;
+        if due {
+            *self = Self { since: Instant::now(), wait: (self.wait * 2).min(RESTART_AT_MOST) };
+        }
+        due
+    }
+}
+
 /// Closes the path whichever way its task ends.
 struct CloseOnDrop(Arc<Path>);
 
@@ -125,21 +149,21 @@ impl Driver {
         let mut carrier: Option<AbortOnDrop> = None;
         let mut seconds = tokio::time::interval(STATS);
         seconds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-        let mut broken_since: Option<Instant> = None;
+        let mut broken: Option<Broken> = None;
         loop {
             tokio::select! {
                 event = events.recv() => {
                     let Some(event) = event else { break };
                     match &event {
                         PathEvent::Connected => {
-                            broken_since = None;
+                            broken = None;
                             // Not before: a key frame sent into a path that is not there yet would be missed.
                             carrier.get_or_insert_with(|| {
                                 let inlet = self.outbox.add(self.plan.peer);
                                 AbortOnDrop(tokio::spawn(carry(path.clone(), inlet, self.outbox.clone())))
                             });
                         }
-                        PathEvent::Disconnected | PathEvent::Failed => { broken_since.get_or_insert_with(Instant::now); }
+                        PathEvent::Disconnected | PathEvent::Failed => { broken.get_or_insert_with(Broken::now); }
                         _ => {}
                     }
                     self.handle_event(event);
@@ -159,9 +183,13 @@ impl Driver {
                     }
                     self.tell.news(PathNews::Stats(stats));
                     self.pass_on_wish(&path).await;
-                    if offers && broken_since.is_some_and(|since| since.elapsed() > RESTART_AFTER) {
-                        broken_since = Some(Instant::now());
-                        self.tell.news(PathNews::Offer(path.restart().await?));
+                    if offers && broken.as_mut().is_some_and(Broken::restart_is_due) {
+                        path.set_bind(own_addresses());
+                        match path.restart().await {
+                            Ok(offer) => self.tell.news(PathNews::Offer(offer)),
+                            // No network just now, perhaps: the next try may find one.
+                            Err(error) => tracing::info!(%error, "no new path was offered"),
+                        }
                     }
                 }
             }
@@ -198,9 +226,16 @@ impl Driver {
         }
     }
 
+    async fn answer(&self, path: &Path, sdp: &str) -> Result<(), PathError> {
+        // A second offer means that the path broke: this side's addresses may be others than before, too.
+        path.set_bind(own_addresses());
+        self.tell.news(PathNews::Answer(path.accept_offer(sdp).await?));
+        Ok(())
+    }
+
     async fn handle_ask(&self, path: &Path, ask: Ask) -> Result<(), PathError> {
         match ask {
-            Ask::Offer(sdp) => self.tell.news(PathNews::Answer(path.accept_offer(&sdp).await?)),
+            Ask::Offer(sdp) => self.answer(path, &sdp).await?,
             Ask::Answer(sdp) => path.accept_answer(&sdp).await?,
             Ask::Candidate(line) => path.add_candidate(&line).await?,
         }

@@ -44,6 +44,9 @@ impl Session {
         for member in room.members.iter().filter(|member| member.link == PeerLink::Reconnecting) {
             notices.push(Notice::Reconnecting { name: member.name.clone() });
         }
+        for member in room.members.iter().filter(|member| member.finds_no_path()) {
+            notices.push(Notice::NoPath { name: member.name.clone() });
+        }
         if let DeviceState::Failed(why) = &own.mic {
             notices.push(Notice::MicLost(why.clone()));
         }
@@ -53,8 +56,11 @@ impl Session {
         if let DeviceState::Failed(why) = &own.speaker {
             notices.push(Notice::SpeakerLost(why.clone()));
         }
-        if own.mic_on && self.mic_is_silent() {
+        if own.mic_on && self.monitor().is_silent() {
             notices.push(Notice::MicSilent);
+        }
+        if self.monitor().is_speaking_muted() {
+            notices.push(Notice::SpeakingWhileMuted);
         }
         if !room.relay_view.connected {
             notices.push(Notice::RelayLost);

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -99,7 +100,11 @@ pub(crate) struct DecoderTap {
 
 impl Inbound {
     /// Starts a peer's decoder. Frames are bound to `meeting`; `sender` is the peer's index in it.
-    pub(crate) fn start(meeting: [u8; 32], sender: u16, tap: DecoderTap) -> std::io::Result<Arc<Self>> {
+    pub(crate) fn start(
+        meeting: [u8; 32],
+        sender: u16,
+        tap: DecoderTap,
+    ) -> std::io::Result<(Arc<Self>, JoinHandle<()>)> {
         let (video, jobs) = sync_channel(DECODER_QUEUE);
         let sound = Sound {
             jitter: JitterBuffer::default(),
@@ -134,8 +139,8 @@ impl Inbound {
             shown_at: None,
         };
         // The thread holds the queue's far end only: it ends when the last `Inbound` is dropped.
-        std::thread::Builder::new().name("video-decoder".into()).spawn(move || decoder.run(&jobs))?;
-        Ok(inbound)
+        let thread = std::thread::Builder::new().name("video-decoder".into()).spawn(move || decoder.run(&jobs))?;
+        Ok((inbound, thread))
     }
 
     /// Frames of this generation can be opened from now on.

@@ -25,6 +25,8 @@ use crate::transport::{PathConfig, PathStats, Role};
 /// Bits a second for 720 lines at 30 pictures a second; other sizes in proportion.
 const BITRATE_720P30: u64 = 2_000_000;
 const LEAST_BITRATE: u64 = 250_000;
+/// A path that is not found by then probably will not be.
+const PATH_PATIENCE: Duration = Duration::from_secs(12);
 /// How long the local network may take to answer.
 const LAN_SEARCH: Duration = Duration::from_secs(4);
 
@@ -45,6 +47,8 @@ pub(crate) struct Member {
     pub(crate) generation: u32,
     pub(crate) route: Option<view::Route>,
     pub(crate) stats: PeerStats,
+    /// Since when a path to them is sought, or was found.
+    pub(crate) since: Instant,
     /// Nothing has come through the relay for a while.
     pub(crate) silent: bool,
     last: Option<(Instant, PathStats, u64)>,
@@ -250,7 +254,7 @@ impl Room {
                 self.visitors.retain(|visitor| visitor.id != peer);
                 self.own_index = own_index;
                 self.ensure_outbox(meeting);
-                match self.add_member(peer, identity, name, peer_index, meeting) {
+                match self.add_member(now, peer, identity, name, peer_index, meeting) {
                     Ok(()) => return Some(Happened::Admitted(peer)),
                     Err(error) => {
                         tracing::error!(%error, "no thread for a peer's pictures; the peer is let go");
@@ -333,6 +337,7 @@ impl Room {
 
     fn add_member(
         &mut self,
+        now: Instant,
         id: PeerId,
         identity: IdentityKey,
         name: String,
@@ -344,12 +349,12 @@ impl Room {
             None => None,
         };
         let tap = DecoderTap { wake: self.wake.clone(), recorder, measure: self.measure.is_some() };
-        let inbound = Inbound::start(meeting, index, tap)?;
+        let (inbound, decoder) = Inbound::start(meeting, index, tap)?;
         self.playout.add(id, inbound.clone());
         let safety_number = safety::pair_number(&self.own_identity, &identity);
         let safety_qr = Arc::new(safety::pair_qr(&safety_number).unwrap_or_default());
         if let Some(measure) = &self.measure {
-            measure.add_peer(id, &name, &safety_number, inbound.clone());
+            measure.add_peer(id, &name, &safety_number, &inbound, decoder);
         }
         let mut member = Member {
             id,
@@ -367,6 +372,7 @@ impl Room {
             generation: 0,
             route: None,
             stats: PeerStats::default(),
+            since: now,
             silent: false,
             last: None,
         };
@@ -460,13 +466,16 @@ impl Room {
                     measure.connected(now);
                 }
             }
-            PathNews::Disconnected | PathNews::Failed if member.link == PeerLink::Live => {
-                member.link = PeerLink::Reconnecting;
-                if member.silent {
+            PathNews::Disconnected | PathNews::Failed => {
+                if member.link == PeerLink::Live {
+                    member.link = PeerLink::Reconnecting;
+                }
+                // The network may have changed: the relay, through which a new path is agreed, should be back at once.
+                self.relay.hurry();
+                if member.silent && matches!(news, PathNews::Failed) {
                     let _ = self.meeting.drop_peer(now, peer);
                 }
             }
-            PathNews::Disconnected | PathNews::Failed => {}
             PathNews::Route(route) => member.route = Some(route),
             PathNews::Stats(stats) => member.update_stats(now, stats),
         }
@@ -479,6 +488,11 @@ impl Room {
 }
 
 impl Member {
+    /// A path has been sought for so long that something must be in its way.
+    pub(crate) fn finds_no_path(&self) -> bool {
+        self.link == PeerLink::Connecting && self.since.elapsed() > PATH_PATIENCE
+    }
+
     fn update_stats(&mut self, now: Instant, stats: PathStats) {
         use std::sync::atomic::Ordering::Relaxed;
         let counters = &self.inbound.counters;

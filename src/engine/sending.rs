@@ -28,6 +28,10 @@ const KEY_FRAME_INTERVAL: Duration = Duration::from_millis(300);
 /// picture can be lost while their side of the path is still being set up.
 const FIRST_KEY_FRAME_INTERVAL: Duration = Duration::from_millis(60);
 const FIRST_KEY_FRAMES: u32 = 4;
+/// Level, on the meter's scale, above which sound may be speech.
+const SPEECH: f32 = 0.55;
+/// Where the count of speech-like blocks is full: 25 blocks (half a second) at six each.
+const SPOKEN_FULL: u32 = 150;
 /// Ticks of the video RTP clock in a millisecond (RFC 6184 §5.1).
 const VIDEO_TICKS_PER_MS: u32 = 90;
 
@@ -319,6 +323,7 @@ pub(crate) struct MicMonitor {
     on: AtomicBool,
     level: AtomicU32,
     silent: AtomicBool,
+    speaking_muted: AtomicBool,
 }
 
 impl MicMonitor {
@@ -337,10 +342,26 @@ impl MicMonitor {
         self.silent.load(Ordering::Relaxed)
     }
 
+    /// Somebody speaks into a muted microphone.
+    pub(crate) fn is_speaking_muted(&self) -> bool {
+        self.speaking_muted.load(Ordering::Relaxed)
+    }
+
     /// Forgets what an earlier device delivered.
     pub(crate) fn reset(&self) {
         self.level.store(0, Ordering::Relaxed);
         self.silent.store(false, Ordering::Relaxed);
+        self.speaking_muted.store(false, Ordering::Relaxed);
+    }
+}
+
+/// Where sound goes once somebody is there to hear it. It can be changed while the microphone runs.
+#[derive(Clone, Default)]
+pub(crate) struct SoundOutlet(Arc<Mutex<Option<Arc<Outbox>>>>);
+
+impl SoundOutlet {
+    pub(crate) fn set(&self, outbox: Option<Arc<Outbox>>) {
+        *lock(&self.0) = outbox;
     }
 }
 
@@ -350,9 +371,11 @@ impl MicMonitor {
 /// packets learns who speaks.
 pub(crate) struct AudioSender {
     monitor: Arc<MicMonitor>,
-    outbox: Option<Arc<Outbox>>,
+    outlet: SoundOutlet,
     encoder: Option<OpusEncoder>,
     meter: LevelMeter,
+    /// Blocks of speech-like loudness while muted, less those of silence.
+    spoken: u32,
     packet: Vec<u8>,
     plaintext: Vec<u8>,
     clock: BlockClock,
@@ -379,21 +402,33 @@ impl BlockClock {
 }
 
 impl AudioSender {
-    /// `outbox` is `None` for a preview, where sound is measured and goes nowhere.
-    pub(crate) fn new(monitor: Arc<MicMonitor>, outbox: Option<Arc<Outbox>>) -> Self {
-        let encoder = outbox.as_ref().and_then(|_| {
-            OpusEncoder::new().inspect_err(|error| tracing::error!(%error, "no Opus encoder: no sound is sent")).ok()
-        });
-        let meter = LevelMeter::default();
+    /// While `outlet` leads nowhere, as in a preview, sound is measured and goes nowhere.
+    pub(crate) fn new(monitor: Arc<MicMonitor>, outlet: SoundOutlet) -> Self {
+        let encoder =
+            OpusEncoder::new().inspect_err(|error| tracing::error!(%error, "no Opus encoder: no sound is sent")).ok();
         Self {
             monitor,
-            outbox,
+            outlet,
             encoder,
-            meter,
+            meter: LevelMeter::default(),
+            spoken: 0,
             packet: Vec::new(),
             plaintext: Vec::new(),
             clock: BlockClock::default(),
         }
+    }
+
+    /// Half a second of loud sound while muted is somebody speaking; three seconds of quiet end it.
+    fn notice_speech_while_muted(&mut self) {
+        let muted = !self.monitor.on.load(Ordering::Acquire);
+        self.spoken = match muted && self.meter.value() > SPEECH {
+            true => (self.spoken + 6).min(SPOKEN_FULL),
+            false if muted => self.spoken.saturating_sub(1),
+            false => 0,
+        };
+        let noticed = self.monitor.speaking_muted.load(Ordering::Relaxed);
+        let speaks = if noticed { self.spoken > 0 } else { self.spoken >= SPOKEN_FULL };
+        self.monitor.speaking_muted.store(speaks, Ordering::Relaxed);
     }
 
     /// Takes the next 20 ms.
@@ -401,7 +436,9 @@ impl AudioSender {
         let now = Instant::now();
         self.monitor.level.store(self.meter.handle_block(now, block).to_bits(), Ordering::Relaxed);
         self.monitor.silent.store(self.meter.is_dead(), Ordering::Relaxed);
-        let (Some(outbox), Some(encoder)) = (&self.outbox, &mut self.encoder) else { return };
+        self.notice_speech_while_muted();
+        let Some(outbox) = lock(&self.outlet.0).clone() else { return };
+        let Some(encoder) = &mut self.encoder else { return };
         if !outbox.anyone_listens() {
             return;
         }

@@ -13,7 +13,6 @@ use crate::engine::hosting::{self, OwnRelay};
 use crate::engine::input::{Input, Inputs};
 use crate::engine::playout::Playout;
 use crate::engine::room::{Happened, Room};
-use crate::engine::sending::AudioSender;
 use crate::engine::start::{EngineOptions, Wake};
 use crate::engine::store::contacts::Contacts;
 use crate::engine::view::{self, Connecting, Ended, Lobby, PeerId, PeerLink, PreJoin, Stage, Verification, View};
@@ -245,6 +244,7 @@ impl Session {
                 Ok(invite) => Some(links::facts(&invite, &self.contacts)),
                 Err(error) => {
                     let reason = words::invite_error(&error);
+                    self.devices.release();
                     self.place = Place::Ended(never_began(reason, false));
                     return;
                 }
@@ -392,9 +392,7 @@ impl Session {
             self.warn(words::contacts_error(&error));
         }
         let _ = self.events.send(Event::Joined);
-        self.bind_camera();
-        self.bind_mic();
-        self.bind_speaker();
+        self.connect_devices();
         self.announce_media(now);
     }
 
@@ -434,7 +432,7 @@ impl Session {
     async fn leave(&mut self, now: Instant) {
         let Some(room) = self.room() else {
             if matches!(self.place, Place::Starting { .. }) {
-                self.fail("You left before the meeting began.".into());
+                self.end("You left before the meeting began.".into(), false);
             }
             return;
         };
@@ -443,8 +441,10 @@ impl Session {
         room.meeting.leave(now);
         self.devices.release();
         self.settle_goodbyes(now).await;
-        if self.room().is_some() {
-            self.end("You left the meeting.".into(), false);
+        if let Some(room) = self.room() {
+            let reason =
+                if room.since.is_some() { "You left the meeting." } else { "You left before the meeting began." };
+            self.end(reason.into(), false);
         }
     }
 
@@ -500,7 +500,9 @@ impl Session {
     fn handle_input(&mut self, now: Instant, input: Input) {
         match input {
             Input::Device(report) => {
-                self.devices.handle(&report, now);
+                if self.devices.handle(&report, now) {
+                    self.announce_media(now);
+                }
             }
             Input::DeviceList(list) => self.device_list = Arc::new(list),
             Input::Path { peer, path, news } => {
@@ -541,33 +543,39 @@ impl Session {
         });
     }
 
+    /// Devices run from pre-join to the end of the meeting, and at no other time.
+    fn wants_devices(&self) -> bool {
+        !matches!(self.place, Place::Home | Place::Ended(_))
+    }
+
     fn bind_camera(&mut self) {
-        let inlet =
-            self.room().and_then(|room| room.video.as_ref().map(|video| Arc::new(video.inlet()) as PictureInlet));
-        if matches!(self.place, Place::Home | Place::Ended(_)) {
-            return;
+        if self.wants_devices() {
+            self.devices.apply_camera();
         }
-        self.devices.apply_camera(inlet);
     }
 
     fn bind_mic(&mut self) {
-        if matches!(self.place, Place::Home | Place::Ended(_)) {
-            return;
+        if self.wants_devices() {
+            self.devices.apply_mic();
         }
-        let outbox = self.room().and_then(|room| room.outbox.clone());
-        let sender = AudioSender::new(self.devices.monitor.clone(), outbox);
-        self.devices.apply_mic(sender);
     }
 
     fn bind_speaker(&mut self) {
-        if matches!(self.place, Place::Home | Place::Ended(_)) {
-            return;
+        if self.wants_devices() {
+            self.devices.apply_speaker(self.playout.playback());
         }
-        self.devices.apply_speaker(self.playout.playback());
+    }
+
+    /// Leads own pictures and sound into the meeting.
+    fn connect_devices(&mut self) {
+        let Some(room) = self.room() else { return };
+        let pictures = room.video.as_ref().map(|video| Arc::new(video.inlet()) as PictureInlet);
+        let sound = room.outbox.clone();
+        self.devices.connect(pictures, sound);
     }
 
     fn announce_media(&mut self, now: Instant) {
-        let (mic, camera) = (self.devices.mic_on, self.devices.camera_on);
+        let (mic, camera) = self.devices.live();
         if let Some(room) = self.room() {
             room.meeting.send_media_state(now, mic, camera);
         }
@@ -628,8 +636,8 @@ impl Session {
         }
     }
 
-    pub(super) fn mic_is_silent(&self) -> bool {
-        self.devices.monitor.is_silent()
+    pub(super) fn monitor(&self) -> &crate::engine::sending::MicMonitor {
+        &self.devices.monitor
     }
 }
 

@@ -336,6 +336,11 @@ pub enum Notice {
         /// Who.
         name: String,
     },
+    /// No path to a peer has been found, though one has been looked for a while.
+    NoPath {
+        /// Who.
+        name: String,
+    },
     /// The relay cannot be reached; media go on, nobody new can join.
     RelayLost,
     /// The chosen camera stopped.

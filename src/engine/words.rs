@@ -140,6 +140,12 @@ pub fn port_mapping_error(error: &PortMappingError) -> String {
     format!("Your router did not open a port: {error}. People outside your network need another relay.")
 }
 
+/// The router had opened a port and does not confirm it any more.
+pub fn mapping_not_renewed() -> String {
+    "Your router does not confirm the port it had opened. People outside your network may not reach you just now."
+        .into()
+}
+
 /// Why a guest was not let in.
 pub fn declined(reason: DeclineReason) -> String {
     match reason {

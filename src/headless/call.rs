@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
+use crate::engine::event::Tone;
 use crate::engine::measure::{Measurements, Recordings};
 use crate::engine::view::{DeviceState, PeerLink, Stage};
 use crate::engine::{self, Command, EngineOptions, Event, Handle, Intent, View};
@@ -192,8 +193,10 @@ async fn hold(args: &CallArgs, mut handle: Handle, measurements: &Measurements, 
             _ = tokio::signal::ctrl_c() => break,
         };
         while let Some(event) = handle.next_event() {
-            if let Event::Toast { text, .. } = event {
-                measurements.note_error(&text);
+            if let Event::Toast { tone, text } = event {
+                if matches!(tone, Tone::Warning | Tone::Danger) {
+                    measurements.note_error(&text);
+                }
                 say(&text);
             }
         }
@@ -268,14 +271,17 @@ fn narrate(view: &View, told: &mut Told, args: &CallArgs, handle: &Handle, say: 
                 told.link = true;
             }
             for knock in &meeting.knocks {
+                if told.knocks.contains(&knock.id) {
+                    continue;
+                }
+                told.knocks.push(knock.id);
                 if args.admit_all {
                     handle.send(Command::Admit(knock.id));
-                } else if !told.knocks.contains(&knock.id) {
+                } else {
                     say(&format!(
                         "{} is at the door ({}), and stays there: --admit-all was not given.",
                         knock.name, knock.fingerprint
                     ));
-                    told.knocks.push(knock.id);
                 }
             }
             for peer in &meeting.peers {

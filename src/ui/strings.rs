@@ -272,6 +272,11 @@ pub fn host_verified(name: &str) -> String {
     format!("This is {}, whom you have verified", shown_name(name))
 }
 
+/// No path to somebody has been found for a while.
+pub fn no_path(name: &str) -> String {
+    format!("No way to {} has been found yet. Both networks may refuse direct connections.", shown_name(name))
+}
+
 /// Somebody whose safety number was compared and found different.
 pub fn did_not_match(name: &str) -> String {
     format!("Not {}: you compared safety numbers, and they differed", shown_name(name))
