@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use conclave::media::frame::Picture;
 use conclave::media::h264::H264Decoder;
 use conclave::media::test_voice::TestVoice;
-use conclave::media::{stamp, y4m};
+use conclave::media::{stamp, wav, y4m};
 use processes::{Call, Relay};
 
 const SECONDS: &str = "8";
@@ -57,6 +57,8 @@ fn two_people_see_hear_and_can_verify_each_other_through_a_third_partys_relay() 
         let packets = sender["sent"]["audio"].as_u64().unwrap() - 25;
         assert!(peer["audio"]["received"].as_u64().unwrap() * 100 >= packets * 95, "{name}: {report:#}");
         assert_eq!(peer["unopened"], 0, "{name}: {report:#}");
+        let latency = &peer["video"]["latency_ms"];
+        assert!(latency["p50"].as_f64().unwrap() <= latency["p99"].as_f64().unwrap(), "{name}: {report:#}");
     }
 
     let pictures = read_pictures(&seen);
@@ -96,17 +98,54 @@ fn a_wrong_secret_meets_silence_and_the_host_sees_a_counter_alone() {
 }
 
 #[test]
-fn the_relay_inside_the_app_is_enough() {
+fn the_relay_inside_the_app_is_enough_and_files_are_cameras_and_microphones_too() {
     let folder = tempfile::tempdir().unwrap();
     let (ana, ben) = (folder.path().join("ana"), folder.path().join("ben"));
-    let mut host = Call::start("Ana", &ana, &["--mic", "test", "--admit-all", "--seconds", "3"]);
+    let (film, speech) = (folder.path().join("film.y4m"), folder.path().join("speech.wav"));
+    write_film(&film);
+    write_speech(&speech);
+    let mut host = Call::start("Ana", &ana, &["--mic", "test", "--admit-all", "--seconds", "4"]);
     let link = host.process.line(PATIENCE);
-    let started = Instant::now();
-    let guest = Call::start("Ben", &ben, &[&link, "--mic", "test", "--seconds", "3"]);
+    #[rustfmt::skip]
+    let guest = Call::start("Ben", &ben, &[
+        &link, "--camera", film.to_str().unwrap(), "--mic", speech.to_str().unwrap(), "--seconds", "4", "--video", "320x180@30",
+    ]);
     guest.process.succeeds(PATIENCE);
     host.process.succeeds(PATIENCE);
-    assert!(started.elapsed() < PATIENCE);
-    assert!(Call::report(&ben)["peers"][0]["audio"]["received"].as_u64().unwrap() > 50);
+    let (at_ana, at_ben) = (Call::report(&ana), Call::report(&ben));
+    let seen = &at_ana["peers"][0];
+    assert!(seen["video"]["decoded"].as_u64().unwrap() > 60, "{at_ana:#}");
+    assert!(seen["audio"]["rms_dbfs"].as_f64().unwrap() > -50.0, "speech from a file is heard: {at_ana:#}");
+    assert!(seen["video"]["latency_ms"].is_null(), "a film carries no clock");
+    assert!(at_ben["peers"][0]["audio"]["received"].as_u64().unwrap() > 50, "{at_ben:#}");
+    for (name, report) in [("Ana", &at_ana), ("Ben", &at_ben)] {
+        assert_eq!(report["held"], true, "{name}: {report:#}");
+        assert_eq!(report["cipher_suite"], "AES_256_GCM_SHA512_128");
+        assert!(report["connect_ms"].as_f64().unwrap() > 0.0, "{name}: {report:#}");
+        assert!(report["cpu_seconds"].as_f64().unwrap() > 0.0 && report["rss_peak_mb"].as_f64().unwrap() > 1.0);
+        assert_eq!(report["peers"][0]["route"]["relayed"], false);
+        assert_eq!(report["errors"].as_array().map(Vec::len), Some(0), "{name}: {report:#}");
+    }
+    assert!(at_ana["first_frame_ms"].as_f64().unwrap() >= at_ana["connect_ms"].as_f64().unwrap());
+}
+
+fn write_film(path: &std::path::Path) {
+    let mut writer = y4m::Y4mWriter::create(path, 30).unwrap();
+    for number in 0..60 {
+        let mut picture = Picture::black(320, 180, Instant::now());
+        let band = number * 3;
+        picture.y[band * 320..(band + 3) * 320].fill(200);
+        writer.write(&picture).unwrap();
+    }
+    writer.finish().unwrap();
+}
+
+fn write_speech(path: &std::path::Path) {
+    let mut writer = wav::WavRecorder::create(path).unwrap();
+    for block in voice(6).chunks_exact(960) {
+        writer.write(block.try_into().unwrap()).unwrap();
+    }
+    writer.finish().unwrap();
 }
 
 /// The same link with another invite secret: right room, right host, and no right to knock.
