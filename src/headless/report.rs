@@ -5,7 +5,7 @@ use serde::Serialize;
 /// The report of one call. Milliseconds are measured from the process's own start of the call.
 #[derive(Debug, Default, Serialize)]
 pub struct Report {
-    /// The call was held: somebody was admitted, and media flowed both ways as far as devices were on.
+    /// The call was held: a path to somebody stood, and pictures or sound of some peer arrived and opened.
     pub held: bool,
     /// From the start (joining) or the knock (hosting) to a connected path, in milliseconds.
     pub connect_ms: Option<f64>,
@@ -55,7 +55,7 @@ pub struct PeerReport {
     pub audio: AudioReport,
     /// How media travelled.
     pub route: Option<RouteReport>,
-    /// Last key generation they sealed with.
+    /// Generation of the newest key received from them; 0 if none was.
     pub key_generation: u32,
     /// Frames that did not open.
     pub unopened: u64,
@@ -64,7 +64,7 @@ pub struct PeerReport {
 /// Pictures from a peer.
 #[derive(Debug, Default, Serialize)]
 pub struct VideoReport {
-    /// Pictures that this side sent while the peer was there.
+    /// Pictures that this side has sealed since the start of the call, whoever was there.
     pub sent: u64,
     /// Sealed pictures that arrived whole and opened.
     pub received: u64,
@@ -83,7 +83,7 @@ pub struct VideoReport {
 /// Sound from a peer.
 #[derive(Debug, Default, Serialize)]
 pub struct AudioReport {
-    /// Packets that this side sent.
+    /// Packets of sound that this side has sealed since the start of the call, whoever was there.
     pub sent: u64,
     /// Packets that arrived and opened.
     pub received: u64,
@@ -125,13 +125,14 @@ impl Percentiles {
     }
 }
 
-/// CPU seconds used and peak resident memory in MB, as the kernel counts them (Linux: `/proc/self`).
+/// CPU seconds used and peak resident memory in MB, as the kernel counts them: `/proc/self/stat` and `/proc/self/status`
+/// (proc(5)), hence on Linux alone.
 pub fn process_cost() -> (Option<f64>, Option<f64>) {
     (cpu_seconds(), peak_memory_mb())
 }
 
 fn cpu_seconds() -> Option<f64> {
-    // Linux accounts run time per thread in nanoseconds; threads that have ended count in `stat`, in hundredths (proc(5)).
+    // User and system time of all threads, those that have ended included, in ticks of which Linux counts 100 a second.
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
     let after_name = stat.rsplit_once(')')?.1;
     let fields: Vec<&str> = after_name.split_whitespace().collect();
