@@ -13,9 +13,9 @@ use super::identity::IdentityKey;
 /// Rounds of SHA-512 for one half, as in Signal: they make searching for a key with a similar number slower.
 const ROUNDS: u32 = 5200;
 /// Digits of a whole pair number.
-const DIGITS: usize = 60;
+pub const DIGITS: usize = 60;
 /// What stands before the digits in a QR code: program, purpose, format.
-const QR_PREFIX: &str = "conclave:verify:1:";
+pub const QR_PREFIX: &str = "conclave:verify:1:";
 
 /// The sixty digits of the two identities, the same whoever of the two computes them: twelve groups of five, joined by
 /// single spaces. Takes some milliseconds, on purpose.

@@ -1,6 +1,7 @@
 //! The session engine: it owns the meeting, the devices and the network, and tells the window what may be shown.
 
 pub mod command;
+pub mod compare;
 mod devices;
 mod entrance;
 pub mod event;

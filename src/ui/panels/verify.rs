@@ -2,8 +2,8 @@
 
 use egui::accesskit::{Live, Role};
 use egui::{Align, Align2, Layout, Rect, Sense, Ui, WidgetInfo, pos2, vec2};
-use subtle::ConstantTimeEq;
 
+use crate::engine::compare::{SAFETY_DIGITS, safety_digits_in, safety_numbers_match};
 use crate::engine::event::Tone;
 use crate::engine::view::{Peer, PeerId, PeerLink, Stage, Verification};
 use crate::engine::{Command, Verdict};
@@ -17,9 +17,6 @@ use crate::ui::widgets::{
 };
 use crate::ui::{strings, when};
 
-/// Digits in a safety number.
-const DIGITS: usize = 60;
-
 /// What a typed or pasted number turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Compared {
@@ -29,16 +26,13 @@ enum Compared {
     Different,
 }
 
-/// Compares what was typed with the own number, whatever stands between the digits. A scanned code's text is understood too.
+/// Compares what was typed with the own number, whatever white space and hyphens stand between the digits. A scanned code's
+/// text is understood too.
 fn compare(typed: &str, own: &str) -> Compared {
-    let typed = typed.trim();
-    let typed = typed.strip_prefix("conclave:verify:1:").unwrap_or(typed);
-    let digits = |text: &str| text.chars().filter_map(|c| c.to_digit(10)).map(|digit| digit as u8).collect::<Vec<_>>();
-    let (typed, own) = (digits(typed), digits(own));
-    match typed.len() {
+    match safety_digits_in(typed) {
         0 => Compared::Nothing,
-        count if count < DIGITS => Compared::Partly(count),
-        _ if own.len() == DIGITS && bool::from(typed.ct_eq(&own)) => Compared::Equal,
+        count if count < SAFETY_DIGITS => Compared::Partly(count),
+        _ if safety_numbers_match(typed, own) => Compared::Equal,
         _ => Compared::Different,
     }
 }
@@ -273,7 +267,8 @@ mod tests {
     #[test]
     fn spaces_lines_and_the_text_of_a_scanned_code_do_not_matter() {
         let run = OWN.replace(' ', "");
-        for typed in [OWN.to_owned(), run.clone(), OWN.replace(' ', "\n"), format!(" conclave:verify:1:{run} ")] {
+        let scanned = format!(" conclave:verify:1:{run} ");
+        for typed in [OWN.to_owned(), run, OWN.replace(' ', "\n"), OWN.replace(' ', "-"), scanned] {
             assert_eq!(compare(&typed, OWN), Compared::Equal, "{typed}");
         }
     }
@@ -283,6 +278,8 @@ mod tests {
         assert_eq!(compare(&OWN.replacen('1', "2", 1), OWN), Compared::Different);
         assert_eq!(compare(&format!("{OWN}1"), OWN), Compared::Different);
         assert_eq!(compare(&OWN[..OWN.len() - 1], OWN), Compared::Partly(59));
+        assert_eq!(compare(&format!("{OWN} or so"), OWN), Compared::Different);
+        assert_eq!(compare("conclave:verify:1:12", OWN), Compared::Partly(2));
         assert_eq!(compare("", OWN), Compared::Nothing);
         assert_eq!(compare("hello", OWN), Compared::Nothing);
     }
