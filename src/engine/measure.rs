@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::engine::receiving::{Inbound, Latencies, ReceiveCounters};
 use crate::engine::recording::{EncodedRecorder, PictureRecorder, SoundRecorder};
@@ -18,6 +18,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Recordings may take this long to be completed.
+const CLOSING: Duration = Duration::from_secs(10);
 /// Peers that a report tells of: whoever comes and goes without end does not fill memory.
 const PEERS: usize = 64;
 
@@ -84,7 +86,7 @@ pub struct PeerFigures {
     pub name: String,
     /// 60 digits.
     pub safety_number: String,
-    /// Last key generation they sealed with.
+    /// Generation of the newest key received from them.
     pub generation: u32,
     /// How media travelled.
     pub route: Option<Route>,
@@ -201,8 +203,12 @@ impl Measurements {
     pub fn finish(&self) {
         self.sound.finish();
         let decoders: Vec<_> = lock(&self.state).peers.iter_mut().filter_map(|peer| peer.decoder.take()).collect();
+        let until = Instant::now() + CLOSING;
         for decoder in decoders {
-            let _ = decoder.join();
+            // Bounded: a disk that hangs must not hold up the end of the program.
+            while !decoder.is_finished() && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(5));
+            }
         }
     }
 

@@ -203,7 +203,7 @@ pub struct Peer {
     pub safety_number: String,
     /// The same as a QR code, row by row; true is dark. Without a quiet zone.
     pub safety_qr: Arc<Vec<Vec<bool>>>,
-    /// Key generation they seal with.
+    /// Generation of the newest key received from them.
     pub generation: u32,
     /// How media reach them; `None` until a path is found.
     pub route: Option<Route>,

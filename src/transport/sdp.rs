@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 pub const MAX_SDP: usize = 16 << 10;
 /// Longest candidate line, in bytes.
 pub const MAX_CANDIDATE: usize = 512;
-/// Most candidates taken from a peer, over the life of a path.
+/// Most candidates taken from a peer, in one description and after it.
 pub const MAX_CANDIDATES: usize = 64;
 const MAX_LINES: usize = 256;
 const MAX_LINE: usize = 512;
