@@ -91,9 +91,13 @@ async fn plant(address: &str, needles: &[Needle]) {
     let (client, mut events) = RelayClient::connect(vec![format!("{address}/v1")], [9; 32], TlsTrust::Public);
     let (other, mut arrived) = RelayClient::connect(vec![format!("{address}/v1")], [9; 32], TlsTrust::Public);
     let both = async {
-        while !matches!(events.recv().await, Some(RelayEvent::Arrived(_))) {
-            if events.is_closed() {
-                panic!("the relay does not answer");
+        // Whichever of the two joins later, it is known here when both are in the room.
+        loop {
+            match events.recv().await {
+                Some(RelayEvent::Arrived(_)) => break,
+                Some(RelayEvent::Up { others, .. }) if !others.is_empty() => break,
+                Some(_) => {}
+                None => panic!("the relay does not answer"),
             }
         }
         for (_, needle) in needles {
