@@ -54,6 +54,10 @@ fn main() -> ExitCode {
 }
 
 fn open_window(config: &Path, link: Option<String>) -> ExitCode {
+    let no_display = |name| std::env::var_os(name).is_none_or(|value| value.is_empty());
+    if cfg!(target_os = "linux") && no_display("DISPLAY") && no_display("WAYLAND_DISPLAY") {
+        return complain("There is no display to open a window on. To meet without one, see: conclave call --help");
+    }
     // The engine comes first: what keeps it from starting is said before anything else is shown.
     let window: Arc<OnceLock<ui::Wake>> = Arc::default();
     let wake = {

@@ -129,6 +129,41 @@ fn the_relay_inside_the_app_is_enough_and_files_are_cameras_and_microphones_too(
     assert!(at_ana["first_frame_ms"].as_f64().unwrap() >= at_ana["connect_ms"].as_f64().unwrap());
 }
 
+#[test]
+fn somebody_whose_program_crashed_comes_back_into_the_meeting() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ana, ben) = (folder.path().join("ana"), folder.path().join("ben"));
+    let relay = Relay::start(None);
+    #[rustfmt::skip]
+    let mut host = Call::start("Ana", &ana, &["--relay", &relay.address, "--mic", "test", "--admit-all", "--seconds", "600"]);
+    let link = host.process.line(PATIENCE);
+    let mut guest = Call::start("Ben", &ben, &[&link, "--mic", "test", "--seconds", "600"]);
+    host.process.says("Ben is here.", PATIENCE);
+    guest.process.says("Ana is here.", PATIENCE);
+    guest.process.kill();
+    let again = Call::start("Ben", &ben, &[&link, "--mic", "test", "--seconds", "2"]);
+    again.process.succeeds(PATIENCE);
+    let (status, said) = host.process.end(PATIENCE);
+    assert!(status.success(), "{said}");
+    assert_eq!(said.matches("Ben is here.").count(), 2, "{said}");
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_told_before_the_call_and_the_identity_is_never_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let ana = folder.path().join("ana");
+    let inside = ana.join("config").join("identity.key");
+    std::fs::create_dir_all(ana.join("config")).unwrap();
+    for (path, reason) in
+        [("/nonexistent/seen.y4m", "cannot be written"), (inside.to_str().unwrap(), "Name a file elsewhere")]
+    {
+        let call = Call::start("Ana", &ana, &["--record-video", path, "--wait", "1"]);
+        let (status, said) = call.process.end(PATIENCE);
+        assert!(!status.success() && said.contains(reason), "{said}");
+    }
+    assert!(!inside.exists());
+}
+
 fn write_film(path: &std::path::Path) {
     let mut writer = y4m::Y4mWriter::create(path, 30).unwrap();
     for number in 0..60 {

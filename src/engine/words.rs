@@ -98,10 +98,10 @@ fn ago(at: u64) -> String {
 /// What is wrong with a relay in the settings.
 pub fn relay_address_error(error: &RelayAddressError) -> String {
     match error {
-        RelayAddressError::BadHost => "The relay in your settings is neither a name nor an address.".into(),
-        RelayAddressError::BadPort => "The port of the relay in your settings is not a number from 1 to 65535.".into(),
-        RelayAddressError::Unreachable => "Nothing can listen at the relay address in your settings.".into(),
-        _ => "Write the relay in your settings as relay.example, relay.example:7770, or wss://relay.example.".into(),
+        RelayAddressError::BadHost => "The relay's address is neither a name nor an address.".into(),
+        RelayAddressError::BadPort => "The port of the relay's address is not a number from 1 to 65535.".into(),
+        RelayAddressError::Unreachable => "Nothing can listen at the relay's address.".into(),
+        _ => "Write the relay as relay.example or relay.example:7770 (with TLS), or as ws://relay.example:7770 (without).".into(),
     }
 }
 
@@ -130,7 +130,9 @@ pub fn relay_client_error(error: &RelayClientError, relay: &str) -> String {
             format!("The relay {relay} speaks another version than this Conclave. Update whichever is older.")
         }
         RelayClientError::Refused(_) => format!("The relay {relay} is too busy, or full. Trying again…"),
-        RelayClientError::Lost => format!("The connection to the relay {relay} broke. Trying again…"),
+        RelayClientError::Lost => format!(
+            "The connection to the relay {relay} broke. Trying again… (If it is a relay without TLS, its address begins with ws://.)"
+        ),
         _ => format!("The relay {relay} cannot be used: {error}."),
     }
 }
@@ -204,6 +206,7 @@ pub(crate) fn sound_state(state: SoundState) -> DeviceState {
 
 fn sound_error(error: &SoundError) -> String {
     match error {
+        SoundError::File(error) => format!("The sound file cannot be played: {error}."),
         SoundError::NoDevice => "No such device is connected.".into(),
         SoundError::NotFound(name) => format!("“{name}” is not connected."),
         SoundError::Busy => "Another program is using it. Close it there, or choose another.".into(),

@@ -1,7 +1,7 @@
 //! `conclave call`: a whole meeting from the command line, on the engine that the window drives.
 
 use std::io::{BufRead, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -49,7 +49,7 @@ pub struct CallArgs {
     /// Let everyone in who knows the link (hosting only); without it nobody is let in
     #[arg(long)]
     pub admit_all: bool,
-    /// Use this relay instead of the one inside the app (hosting only): `host:port`, `wss://host`
+    /// Use this relay instead of the one inside the app (hosting only): `wss://host` or `host:port` with TLS, `ws://host:port` without
     #[arg(long, value_name = "ADDRESS")]
     pub relay: Option<String>,
     /// Size and rate of the picture
@@ -91,6 +91,10 @@ pub fn run(args: CallArgs, config: PathBuf) -> ExitCode {
         let _ = writeln!(std::io::stderr(), "{line}");
     };
     let mut args = args;
+    if let Err(sentence) = check_outputs(&args, &config) {
+        say(&sentence);
+        return ExitCode::FAILURE;
+    }
     if args.link.as_deref() == Some("-") {
         let mut line = String::new();
         if let Err(error) = std::io::stdin().lock().take(8192).read_line(&mut line) {
@@ -156,10 +160,55 @@ pub fn run(args: CallArgs, config: PathBuf) -> ExitCode {
             return ExitCode::FAILURE;
         }
     }
-    for error in &report.errors {
-        say(error);
-    }
     if held { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Files to be written are made before the call, so that a mistake is told while nothing is lost by it.
+fn check_outputs(args: &CallArgs, config: &Path) -> Result<(), String> {
+    let outputs = [&args.report, &args.snapshot, &args.record_video, &args.record_audio, &args.record_encoded];
+    let config = config.canonicalize().unwrap_or_else(|_| config.to_owned());
+    let mut seen: Vec<PathBuf> = Vec::new();
+    for path in outputs.into_iter().flatten() {
+        let shown = path.display();
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        let folder = folder.canonicalize().map_err(|error| format!("{shown} cannot be written: {error}."))?;
+        if folder.starts_with(&config) {
+            return Err(format!("{shown} lies in the folder of identity and contacts. Name a file elsewhere."));
+        }
+        let whole = folder.join(path.file_name().unwrap_or_default());
+        if seen.contains(&whole) {
+            return Err(format!("{shown} is named for two different things. Give each a file of its own."));
+        }
+        std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)
+            .map_err(|error| format!("{shown} cannot be written: {error}."))?;
+        seen.push(whole);
+    }
+    Ok(())
+}
+
+/// Somebody who is gone may come back: after a crash, for example.
+const ALONE: Duration = Duration::from_secs(3);
+
+/// Waits until the system or a person asks for the end.
+async fn asked_to_end() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+            return;
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
 }
 
 /// What has been said already, so that each thing is said once.
@@ -186,11 +235,13 @@ async fn hold(args: &CallArgs, mut handle: Handle, measurements: &Measurements, 
     let mut told = Told::default();
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
     let mut held = false;
+    let mut alone_since: Option<Instant> = None;
+    let mut end = std::pin::pin!(asked_to_end());
     loop {
         let second = tokio::select! {
             alive = handle.changed() => { if !alive { break } false }
             _ = seconds.tick() => true,
-            _ = tokio::signal::ctrl_c() => break,
+            () = &mut end => break,
         };
         while let Some(event) = handle.next_event() {
             if let Event::Toast { tone, text } = event {
@@ -201,7 +252,7 @@ async fn hold(args: &CallArgs, mut handle: Handle, measurements: &Measurements, 
             }
         }
         let view = handle.view();
-        narrate(&view, &mut told, args, &handle, say);
+        narrate(&view, &mut told, args, &handle, measurements, say);
         match &view.stage {
             Stage::Ended(ended) => {
                 say(&ended.reason);
@@ -220,8 +271,12 @@ async fn hold(args: &CallArgs, mut handle: Handle, measurements: &Measurements, 
                     say(&statistics(&view));
                 }
                 if until.is_some() && meeting.peers.is_empty() {
-                    say("Everyone else has left.");
-                    break;
+                    if alone_since.get_or_insert_with(Instant::now).elapsed() > ALONE {
+                        say("Everyone else has left.");
+                        break;
+                    }
+                } else {
+                    alone_since = None;
                 }
             }
             _ => {}
@@ -231,7 +286,11 @@ async fn hold(args: &CallArgs, mut handle: Handle, measurements: &Measurements, 
             break;
         }
         if until.is_none() && now >= give_up {
-            let sentence = format!("Nobody was connected within {} seconds.", args.wait);
+            let sentence = match told.step.as_deref() {
+                Some("lobby") => format!("The host did not let you in within {} seconds.", args.wait),
+                Some(step) => format!("Nobody was connected within {} seconds. {step}", args.wait),
+                None => format!("Nobody was connected within {} seconds.", args.wait),
+            };
             say(&sentence);
             measurements.note_error(&sentence);
             break;
@@ -244,12 +303,20 @@ async fn hold(args: &CallArgs, mut handle: Handle, measurements: &Measurements, 
     held
 }
 
-fn narrate(view: &View, told: &mut Told, args: &CallArgs, handle: &Handle, say: &dyn Fn(&str)) {
+fn narrate(
+    view: &View,
+    told: &mut Told,
+    args: &CallArgs,
+    handle: &Handle,
+    measurements: &Measurements,
+    say: &dyn Fn(&str),
+) {
     for (what, state) in [("camera", &view.own.camera), ("microphone", &view.own.mic), ("speaker", &view.own.speaker)] {
         if let DeviceState::Failed(sentence) = state {
             let line = format!("No {what}: {sentence}");
             if !told.devices.contains(&line) {
                 say(&line);
+                measurements.note_error(&line);
                 told.devices.push(line);
             }
         }
