@@ -23,6 +23,11 @@ pub struct Settings {
     pub announce_on_lan: bool,
     /// Ask the router to open a port (UPnP, PCP, NAT-PMP) when hosting.
     pub open_router_port: bool,
+    /// Leave the own name out of invite links. Whoever finds one then learns no name, and whoever pastes one is not told
+    /// that its host only looks like somebody they know.
+    pub hide_name_in_links: bool,
+    /// Let people in without asking whose keys were compared and found right.
+    pub admit_verified: bool,
     /// Dark, light, or as the system says.
     pub appearance: Appearance,
 }

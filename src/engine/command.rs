@@ -1,6 +1,9 @@
 //! What a person can ask of the engine.
 
-use crate::engine::view::PeerId;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::engine::view::{InviteNo, PeerId};
 use crate::media::device::{CameraChoice, MicChoice, SpeakerChoice};
 use crate::settings::Settings;
 
@@ -22,6 +25,17 @@ pub enum Verdict {
     Mismatch,
     /// The person takes an earlier verdict back.
     Withdrawn,
+}
+
+/// An invite that the host wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InviteWish {
+    /// For whom; shown to the host alone.
+    pub label: String,
+    /// How long it works; `None`: until the meeting ends.
+    pub lasts: Option<Duration>,
+    /// It lets in one person.
+    pub single_use: bool,
 }
 
 /// One request. The engine answers by a new [`View`](super::View) or an [`Event`](super::Event).
@@ -56,6 +70,33 @@ pub enum Command {
     Admit(PeerId),
     /// Turns a knocker away.
     Decline(PeerId),
+    /// Turns a knocker away, now and whenever they knock again.
+    Block(PeerId),
+    /// Hears somebody knocking again, named by their fingerprint.
+    Unblock(String),
+    /// Opens a further invite (the host).
+    CreateInvite(InviteWish),
+    /// Closes an invite (the host). Who came in with it stays.
+    RevokeInvite(InviteNo),
+    /// Sends a member out (host, co-host).
+    Remove(PeerId),
+    /// Locks or opens the door (host, co-host).
+    SetLocked(bool),
+    /// Makes a member a co-host, or an ordinary member again (the host).
+    SetCoHost {
+        /// Whom.
+        peer: PeerId,
+        /// Co-host or not.
+        cohost: bool,
+    },
+    /// Makes a member the host and stays as an ordinary one (the host).
+    HandOver(PeerId),
+    /// Leaves the meeting to whoever is to take over, instead of ending it for everyone (the host).
+    LeaveToHeir,
+    /// What reading the group code aloud showed.
+    JudgeCode(Verdict),
+    /// Writes the signed log of the meeting to this file.
+    SaveLog(PathBuf),
     /// What the comparison of safety numbers with a peer showed.
     Judge {
         /// With whom it was compared.

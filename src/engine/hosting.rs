@@ -71,6 +71,7 @@ impl OwnRelay {
             reachable,
             port_mapping: self.mapping.as_ref().map(|mapping| mapping.state.clone()),
             announced: self.announcement.is_some(),
+            ..view::Relay::default()
         }
     }
 

@@ -13,6 +13,7 @@ const LONGEST: usize = 1 << 16;
 /// What an invite says, with what this device knows of its host.
 pub(crate) fn facts(invite: &Invite, contacts: &Contacts) -> LinkFacts {
     LinkFacts {
+        host_name: None,
         host_fingerprint: invite.host_identity.fingerprint(),
         host: contacts.familiarity(&invite.host_identity, ""),
         relay: invite.relays.first().map(|relay| relay.to_host_and_port()).unwrap_or_default(),

@@ -2,14 +2,22 @@
 
 use crate::engine::room::{Member, Room};
 use crate::engine::session::Session;
-use crate::engine::view::{DeviceState, Encryption, Familiarity, Knock, Meeting, Notice, Peer, PeerLink, Verification};
+use crate::engine::view::{
+    DeviceState, Encryption, Familiarity, GroupCode, Knock, Meeting, Notice, Peer, PeerLink, Role, Roster, Verification,
+};
 
 impl Session {
     /// The meeting as its window shows it.
     pub(super) fn publish(&self, room: &Room) -> Meeting {
         Meeting {
             hosting: room.hosting,
+            role: if room.hosting { Role::Host } else { Role::Member },
             link: room.link.clone(),
+            invites: Vec::new(),
+            locked: false,
+            heir: None,
+            roster: Roster::default(),
+            code: GroupCode::default(),
             encryption: encryption(&room.members),
             since: room.since.unwrap_or_else(std::time::Instant::now),
             peers: room.members.iter().map(peer).collect(),
@@ -21,6 +29,8 @@ impl Session {
                     name: visitor.name.clone(),
                     fingerprint: visitor.identity.fingerprint(),
                     who: self.familiarity(visitor),
+                    invite: String::new(),
+                    shared_with: None,
                 })
                 .collect(),
             refused: room.refused,
@@ -103,6 +113,7 @@ fn peer(member: &Member) -> Peer {
         volume: member.volume,
         mic_on: member.mic_on,
         camera_on: member.camera_on,
+        role: Role::Member,
         link: member.link,
         verification: member.verification.clone(),
         safety_number: member.safety_number.clone(),

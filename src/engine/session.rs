@@ -230,6 +230,17 @@ impl Session {
                 let new = *new;
                 self.change_settings(|settings| *settings = new);
             }
+            Command::Block(_)
+            | Command::Unblock(_)
+            | Command::CreateInvite(_)
+            | Command::RevokeInvite(_)
+            | Command::Remove(_)
+            | Command::SetLocked(_)
+            | Command::SetCoHost { .. }
+            | Command::HandOver(_)
+            | Command::LeaveToHeir
+            | Command::JudgeCode(_)
+            | Command::SaveLog(_) => {}
             Command::Quit => self.quitting = true,
         }
     }
@@ -420,7 +431,7 @@ impl Session {
         }
         self.devices.release();
         self.playout.clear();
-        let ended = Ended { reason, failed, lasted, met, rejoin: self.intent.take().is_some() };
+        let ended = Ended { reason, failed, lasted, met, rejoin: self.intent.take().is_some(), log: false };
         self.place = Place::Ended(ended);
         self.stop_own_relay();
     }
@@ -606,6 +617,7 @@ impl Session {
             devices: self.device_list.clone(),
             own: self.devices.own(),
             notices: self.notices(),
+            blocked: Arc::default(),
         }
     }
 
@@ -642,7 +654,7 @@ impl Session {
 }
 
 fn never_began(reason: String, rejoin: bool) -> Ended {
-    Ended { reason, failed: true, lasted: None, met: Vec::new(), rejoin }
+    Ended { reason, failed: true, lasted: None, met: Vec::new(), rejoin, log: false }
 }
 
 async fn sleep_until(deadline: Option<Instant>) {

@@ -10,6 +10,9 @@ use crate::settings::Settings;
 /// A peer within this meeting, numbered by this engine.
 pub type PeerId = u32;
 
+/// An invite within this meeting, numbered by this engine.
+pub type InviteNo = u32;
+
 /// Everything a window may show, as of one moment.
 #[derive(Clone)]
 pub struct View {
@@ -25,6 +28,17 @@ pub struct View {
     pub own: Own,
     /// What gets in the way just now, most serious first.
     pub notices: Vec<Notice>,
+    /// Whom this device does not hear knocking any more.
+    pub blocked: Arc<Vec<Blocked>>,
+}
+
+/// Somebody whose knocks are turned away unheard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocked {
+    /// The name they went by.
+    pub name: String,
+    /// Fingerprint of their identity key; it names them in [`Command::Unblock`](super::Command::Unblock).
+    pub fingerprint: String,
 }
 
 /// Where the person is.
@@ -86,6 +100,8 @@ pub struct PreJoin {
 /// What an invite link says, before anyone is contacted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkFacts {
+    /// The name that the link gives its host. Nothing proves it but the key.
+    pub host_name: Option<String>,
     /// Fingerprint of the host's identity key.
     pub host_fingerprint: String,
     /// Whether this device has met that key.
@@ -145,8 +161,20 @@ pub struct Lobby {
 pub struct Meeting {
     /// Whether this device hosts.
     pub hosting: bool,
-    /// The invite link to hand out (the host only). A secret.
+    /// What this person may do here.
+    pub role: Role,
+    /// The invite link to hand out (the host only): that of the first invite that is still open. A secret.
     pub link: Option<String>,
+    /// All invites of this meeting, in the order in which they were made (the host only).
+    pub invites: Vec<InviteLink>,
+    /// Nobody new is let in, and no knock is shown.
+    pub locked: bool,
+    /// Name of whoever takes over if the host is lost; `None` if nobody does. "You" is for the window to say.
+    pub heir: Option<Heir>,
+    /// The certified list of members: how often it has changed, and the beginning of its hash as people compare it.
+    pub roster: Roster,
+    /// The code that verifies everyone here at once.
+    pub code: GroupCode,
     /// State of the encryption, from the state of the code.
     pub encryption: Encryption,
     /// Since when this person is in it.
@@ -159,6 +187,83 @@ pub struct Meeting {
     pub refused: u64,
     /// The rendezvous relay.
     pub relay: Relay,
+}
+
+/// What a member may do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// Certifies who is in the meeting.
+    Host,
+    /// Sees who knocks and may admit, decline, remove and lock, through the host's program.
+    CoHost,
+    /// Everyone else.
+    #[default]
+    Member,
+}
+
+/// Who takes over if the host is lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heir {
+    /// This person.
+    Own,
+    /// Somebody else, by this name.
+    Peer(String),
+}
+
+/// The certified list, in short.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Roster {
+    /// Number of the entry in force.
+    pub entry: u64,
+    /// The first 8 hexadecimal digits of its hash.
+    pub hash: String,
+    /// The host signed two different lists; the sentence says so. Media have stopped.
+    pub forked: Option<String>,
+}
+
+/// One invite of this meeting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InviteLink {
+    /// Names it in commands.
+    pub id: InviteNo,
+    /// For whom it is, as the host called them; it never leaves this device. Empty for the general link.
+    pub label: String,
+    /// The link. A secret.
+    pub link: String,
+    /// When it stops working (seconds since 1970), if ever.
+    pub expires: Option<u64>,
+    /// It lets in one person.
+    pub single_use: bool,
+    /// Whether it still opens the door.
+    pub state: InviteState,
+    /// Names of all who knocked with it, in order, each once by key. More than one on a personal link: it was passed on.
+    pub used_by: Vec<String>,
+}
+
+/// Whether an invite still opens the door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InviteState {
+    /// It does.
+    Open,
+    /// It was for one person, who is in.
+    Used,
+    /// The host took it back.
+    Revoked,
+    /// Its time is over.
+    Expired,
+}
+
+/// The live code that everybody here sees, if everybody has the same list of members.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GroupCode {
+    /// Four words, once agreed for the list in force; empty before.
+    pub words: Vec<String>,
+    /// The same as 14 digits, in groups.
+    pub digits: String,
+    /// This person has said that it was the same for all.
+    pub confirmed: bool,
+    /// Names of those here who are not verified yet.
+    pub unverified: Vec<String>,
 }
 
 /// The word in the pill at the top left.
@@ -195,6 +300,8 @@ pub struct Peer {
     pub mic_on: bool,
     /// Their camera is on.
     pub camera_on: bool,
+    /// What they may do.
+    pub role: Role,
     /// State of the path to them.
     pub link: PeerLink,
     /// Whether their key has been compared.
@@ -283,6 +390,10 @@ pub struct Knock {
     pub fingerprint: String,
     /// Whether this device has met that key.
     pub who: Familiarity,
+    /// The label of the invite they used; empty for the general link, and for a co-host, who does not know.
+    pub invite: String,
+    /// Name of another person who used the same personal invite before: the link was passed on.
+    pub shared_with: Option<String>,
 }
 
 /// The rendezvous relay, and what it takes to reach it.
@@ -300,6 +411,29 @@ pub struct Relay {
     pub port_mapping: Option<PortMapping>,
     /// It is announced on the local network.
     pub announced: bool,
+    /// The connection to it is protected by TLS.
+    pub tls: bool,
+    /// What it can see of this meeting so far.
+    pub sees: RelaySight,
+}
+
+/// What the relay can see: counted, not guessed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RelaySight {
+    /// The beginning of the room's name there, in hexadecimal.
+    pub room: String,
+    /// Own address as the relay sees it is not hidden from it.
+    pub own_address: bool,
+    /// Sealed messages handed to it.
+    pub messages_out: u64,
+    /// Their bytes.
+    pub bytes_out: u64,
+    /// Sealed messages taken from it.
+    pub messages_in: u64,
+    /// Their bytes.
+    pub bytes_in: u64,
+    /// Other connections in the room just now.
+    pub others: usize,
 }
 
 /// What came of asking the router to open a port.
@@ -326,6 +460,8 @@ pub struct Ended {
     pub met: Vec<(String, bool)>,
     /// Going back the same way is possible.
     pub rejoin: bool,
+    /// A signed log of the meeting can be saved.
+    pub log: bool,
 }
 
 /// Something that gets in the way. One place in the window, one wording each.
@@ -353,6 +489,10 @@ pub enum Notice {
     MicSilent,
     /// The person speaks while muted.
     SpeakingWhileMuted,
+    /// The host signed two different lists of members.
+    Forked,
+    /// Nothing is heard of the host: nobody can come or go until somebody takes over.
+    HostLost,
     /// A verified person came back with another key.
     KeyChanged {
         /// Who.

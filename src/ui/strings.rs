@@ -112,6 +112,9 @@ words! {
     RELAY_CONNECTED = "Connected";
     RELAY_DISCONNECTED = "Not connected";
 
+    FORKED = "The host has shown different people different lists of who is here. Nothing is sent any more. Leave, and ask why.";
+    HOST_LOST = "Nothing is heard of the host. Nobody can join or be removed until somebody takes over.";
+
     KNOCKING = "wants to join";
     ADMIT = "Admit";
     DECLINE = "Decline";

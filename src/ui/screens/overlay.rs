@@ -95,6 +95,8 @@ fn notice_banner(notice: &Notice, mic_on: bool) -> Banner {
         Notice::SpeakerLost(why) => (Icon::Volume, BannerTone::Warning, strings::speaker_lost(why)),
         Notice::MicSilent => (Icon::MicOff, BannerTone::Warning, strings::MIC_SILENT.to_owned()),
         Notice::SpeakingWhileMuted => (Icon::MicOff, BannerTone::Neutral, strings::SPEAKING_MUTED.to_owned()),
+        Notice::Forked => (Icon::ShieldAlert, BannerTone::Danger, strings::FORKED.to_owned()),
+        Notice::HostLost => (Icon::WifiOff, BannerTone::Warning, strings::HOST_LOST.to_owned()),
         Notice::KeyChanged { name } => (Icon::ShieldAlert, BannerTone::Warning, strings::key_changed(name)),
     };
     Banner { icon, tone, words }
