@@ -2,3 +2,4 @@
 
 pub mod call;
 pub mod report;
+mod route_args;
