@@ -246,9 +246,17 @@ mod tests {
     #[test]
     fn local_addresses_have_no_country_whatever_the_table_says() {
         let everything = table("0.0.0.0,255.255.255.255,DE\n::,ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff,DE\n").unwrap();
-        for ip in
-            ["127.0.0.1", "10.1.2.3", "192.168.1.1", "172.16.0.1", "169.254.1.1", "100.64.0.1", "::1", "fd00::1", "fe80::1"]
-        {
+        for ip in [
+            "127.0.0.1",
+            "10.1.2.3",
+            "192.168.1.1",
+            "172.16.0.1",
+            "169.254.1.1",
+            "100.64.0.1",
+            "::1",
+            "fd00::1",
+            "fe80::1",
+        ] {
             assert_eq!(of(&everything, ip), None, "{ip}");
         }
         assert_eq!(of(&everything, "203.0.113.1").as_deref(), Some("DE"));
@@ -279,8 +287,17 @@ mod tests {
 
     #[test]
     fn an_endless_file_is_given_up() {
-        let endless = BufReader::new(io::repeat(b'\n'));
-        assert!(matches!(CountryTable::parse(endless), Err(TableError::TooLarge)));
+        /// Remarks without end.
+        struct Remarks;
+        impl Read for Remarks {
+            fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+                for (at, byte) in out.iter_mut().enumerate() {
+                    *byte = if at % 256 == 255 { b'\n' } else { b'#' };
+                }
+                Ok(out.len())
+            }
+        }
+        assert!(matches!(CountryTable::parse(BufReader::new(Remarks)), Err(TableError::TooLarge)));
     }
 
     proptest! {
@@ -293,13 +310,11 @@ mod tests {
                 cuts.chunks_exact(2).enumerate().map(|(n, pair)| (pair[0], pair[1], ["AU", "JP", "DE"][n % 3])).collect();
             // Written backwards: order in the file does not matter.
             let text: String = ranges.iter().rev().map(|(low, high, code)| format!("{low},{high},{code}\n")).collect();
-            let walked = ranges.iter().find(|(low, high, _)| (*low..=*high).contains(&probe)).map(|(.., code)| *code);
             let table = table(&text).unwrap();
             for at in cuts.iter().copied().chain([probe]) {
-                let expected = ranges.iter().find(|(low, high, _)| (*low..=*high).contains(&at)).map(|(.., code)| *code);
-                prop_assert_eq!(find(&table.v4, at).map(|found| found.to_string()).as_deref(), expected);
+                let walked = ranges.iter().find(|(low, high, _)| (*low..=*high).contains(&at)).map(|(.., code)| *code);
+                prop_assert_eq!(find(&table.v4, at), walked.and_then(Country::parse));
             }
-            prop_assert_eq!(find(&table.v4, probe).map(|found| found.to_string()).as_deref(), walked);
         }
 
         #[test]

@@ -196,7 +196,10 @@ mod tests {
 
     #[test]
     fn only_what_a_network_has_passes() {
-        let settings = Settings { only_networks: words(&["192.0.2.0/24", "2001:db8::/33", "198.51.100.7"]), ..Settings::default() };
+        let settings = Settings {
+            only_networks: words(&["192.0.2.0/24", "2001:db8::/33", "198.51.100.7"]),
+            ..Settings::default()
+        };
         let pins = Arc::new(Pins::from_settings(&settings).unwrap());
         let guard = guard(&pins);
         for ip in ["192.0.2.0", "192.0.2.255", "::ffff:192.0.2.9", "2001:db8:7fff::1", "198.51.100.7"] {
@@ -211,8 +214,10 @@ mod tests {
     fn an_unknown_country_is_refused_and_a_local_address_needs_a_network() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("table.csv");
-        std::fs::write(&path, "192.0.2.0,192.0.2.255,DE\n198.51.100.0,198.51.100.255,FR\n10.0.0.0,10.255.255.255,DE\n").unwrap();
-        let mut settings = Settings { only_countries: words(&["de"]), country_table: Some(path), ..Settings::default() };
+        std::fs::write(&path, "192.0.2.0,192.0.2.255,DE\n198.51.100.0,198.51.100.255,FR\n10.0.0.0,10.255.255.255,DE\n")
+            .unwrap();
+        let mut settings =
+            Settings { only_countries: words(&["de"]), country_table: Some(path), ..Settings::default() };
         let pins = Pins::from_settings(&settings).unwrap();
         assert!(allows(&pins, "192.0.2.1"));
         for ip in ["198.51.100.1", "203.0.113.1", "10.0.0.1", "127.0.0.1", "2001:db8::1"] {
@@ -223,7 +228,9 @@ mod tests {
         let pins = Pins::from_settings(&settings).unwrap();
         assert!(allows(&pins, "10.0.0.1") && allows(&pins, "192.0.2.1") && !allows(&pins, "10.0.1.1"));
         settings.only_countries = words(&["DE", "XX"]);
-        assert!(matches!(Pins::from_settings(&settings), Err(PinError::CountryNotInTable(country)) if country.to_string() == "XX"));
+        assert!(
+            matches!(Pins::from_settings(&settings), Err(PinError::CountryNotInTable(country)) if country.to_string() == "XX")
+        );
     }
 
     #[test]
@@ -234,12 +241,18 @@ mod tests {
         assert!(matches!(Pins::from_settings(&settings), Err(PinError::Table(TableError::Io(_)))));
         settings.only_countries.clear();
         let pins = Pins::from_settings(&settings).unwrap();
-        assert!(pins.table_fault.is_some() && allows(&pins, "192.0.2.1"), "a table that is only for show stops nothing");
+        assert!(
+            pins.table_fault.is_some() && allows(&pins, "192.0.2.1"),
+            "a table that is only for show stops nothing"
+        );
     }
 
     #[test]
     fn relays_are_pinned_by_name_and_nothing_else() {
-        let settings = Settings { only_relays: words(&["Relay.Example", "wss://192.0.2.7:7770", "[2001:DB8::7]"]), ..Settings::default() };
+        let settings = Settings {
+            only_relays: words(&["Relay.Example", "wss://192.0.2.7:7770", "[2001:DB8::7]"]),
+            ..Settings::default()
+        };
         let pins = Pins::from_settings(&settings).unwrap();
         for host in ["relay.example", "192.0.2.7", "2001:db8::7"] {
             assert!(pins.allows_relay(host), "{host}");

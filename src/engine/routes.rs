@@ -194,7 +194,9 @@ fn turn_address(text: &str) -> Option<(String, u16)> {
         (text.to_owned(), TURN_PORT)
     } else {
         match text.rsplit_once(':') {
-            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => (host.to_owned(), port.parse().ok()?),
+            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => {
+                (host.to_owned(), port.parse().ok()?)
+            }
             Some(_) => return None,
             None => (text.to_owned(), TURN_PORT),
         }
@@ -229,7 +231,15 @@ mod tests {
         assert_eq!(of("192.0.2.1"), Some(("192.0.2.1".into(), 3478)));
         assert_eq!(of("[2001:db8::1]:99"), Some(("2001:db8::1".into(), 99)));
         assert_eq!(of("2001:db8::1"), Some(("2001:db8::1".into(), 3478)));
-        for bad in ["", "turn:turn.example", "turns://turn.example", "turn.example:0", "turn.example:x", "a b", "turn.example:99999"] {
+        for bad in [
+            "",
+            "turn:turn.example",
+            "turns://turn.example",
+            "turn.example:0",
+            "turn.example:x",
+            "a b",
+            "turn.example:99999",
+        ] {
             assert_eq!(of(bad), None, "{bad}");
         }
     }
@@ -247,7 +257,9 @@ mod tests {
     #[test]
     fn a_pin_on_relays_holds_for_turn_servers_too() {
         let settings = hiding(&["relay.example"]);
-        assert!(matches!(Routes::from_settings(&settings), Err(RouteDenied::TurnNotPinned(host)) if host == "turn.example"));
+        assert!(
+            matches!(Routes::from_settings(&settings), Err(RouteDenied::TurnNotPinned(host)) if host == "turn.example")
+        );
         assert!(Routes::from_settings(&hiding(&["relay.example", "turn.example"])).is_ok());
     }
 
@@ -268,7 +280,9 @@ mod tests {
     fn whoever_hides_does_not_show_up_at_a_hosts_own_relay() {
         let routes = Routes::from_settings(&hiding(&[])).unwrap();
         let own = relays(&["ws://192.0.2.7:7770", "ws://[2001:db8::7]:7770"]);
-        assert!(matches!(routes.usable(&own), Err(RouteDenied::RelayIsLikelyTheHost(shown)) if shown == "192.0.2.7:7770"));
+        assert!(
+            matches!(routes.usable(&own), Err(RouteDenied::RelayIsLikelyTheHost(shown)) if shown == "192.0.2.7:7770")
+        );
         let mixed = relays(&["ws://192.0.2.7:7770", "wss://relay.example", "ws://relay.example"]);
         assert_eq!(routes.usable(&mixed).unwrap(), mixed[1..]);
         let vouched = Routes::from_settings(&hiding(&["192.0.2.7", "turn.example"])).unwrap();
@@ -281,7 +295,9 @@ mod tests {
         let routes = Routes::from_settings(&settings).unwrap();
         let link = relays(&["wss://other.example", "wss://relay.example"]);
         assert_eq!(routes.usable(&link).unwrap(), link[1..]);
-        assert!(matches!(routes.usable(&link[..1]), Err(RouteDenied::RelayNotPinned(shown)) if shown == "other.example:443"));
+        assert!(
+            matches!(routes.usable(&link[..1]), Err(RouteDenied::RelayNotPinned(shown)) if shown == "other.example:443")
+        );
         assert!(matches!(routes.check_relay(&link[0], &[]), Err(RouteDenied::RelayNotPinned(_))));
         assert!(matches!(routes.check_own_relay(), Err(RouteDenied::OwnRelayNotPinned)));
         assert!(!routes.may_seek_on_lan());

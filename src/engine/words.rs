@@ -291,9 +291,7 @@ fn pin_error(error: &PinError) -> String {
         PinError::CountryNotInTable(country) => {
             format!("your table of countries does not know {country}, which is among those that you allow")
         }
-        PinError::NoTable => {
-            "you allow certain countries only, but no file says which addresses belong to them".into()
-        }
+        PinError::NoTable => "you allow certain countries only, but no file says which addresses belong to them".into(),
         PinError::Table(error) => {
             format!("you allow certain countries only, and the table of countries cannot be used: {error}")
         }
@@ -310,22 +308,21 @@ pub fn no_country_shown(error: &TableError) -> String {
 /// Why there is no route to a peer.
 pub(crate) fn route_refusal(refusal: RouteRefusal) -> String {
     match refusal {
-        RouteRefusal::NotRelayed => {
-            "The path found would not have hidden your address, so it was closed.".into()
-        }
+        RouteRefusal::NotRelayed => "The path found would not have hidden your address, so it was closed.".into(),
         RouteRefusal::OwnAddress => {
             "The path found uses an address of yours outside what you allow, so it was closed.".into()
         }
         RouteRefusal::PeerAddress => {
-            "The path found leads to an address outside the networks and countries that you allow, so it was closed.".into()
+            "The path found leads to an address outside the networks and countries that you allow, so it was closed."
+                .into()
         }
         RouteRefusal::NoPeerAddress => {
             "All their addresses lie outside the networks and countries that you allow.".into()
         }
         RouteRefusal::NoRelay => {
-            "Your TURN server gave no address: it cannot be reached, is not allowed, or refuses the name and password.".into()
+            "Your TURN server gave no address: it cannot be reached, is not allowed, or refuses the name and password."
+                .into()
         }
-        other => format!("The path was refused: {other}."),
     }
 }
 

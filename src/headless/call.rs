@@ -71,6 +71,7 @@ pub struct CallArgs {
     /// Write the encoded pictures as sent, before sealing, here (H.264 Annex B)
     #[arg(long, value_name = "FILE")]
     pub record_encoded: Option<PathBuf>,
+    /// Relays and ways that it may use
     #[command(flatten)]
     pub routes: RouteArgs,
 }

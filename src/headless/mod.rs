@@ -2,4 +2,4 @@
 
 pub mod call;
 pub mod report;
-mod route_args;
+pub mod route_args;

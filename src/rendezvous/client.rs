@@ -351,7 +351,11 @@ async fn attempt(target: &Target, address: SocketAddr, tls: &TlsConnector) -> Re
 }
 
 /// Resolves all targets and races the attempts to what the guard allows; the first open WebSocket wins.
-async fn race(targets: &[Target], tls: &TlsConnector, guard: &AddressGuard) -> Result<(Socket, String), RelayClientError> {
+async fn race(
+    targets: &[Target],
+    tls: &TlsConnector,
+    guard: &AddressGuard,
+) -> Result<(Socket, String), RelayClientError> {
     let lookups = targets.iter().enumerate().map(|(index, target)| async move {
         let found = timeout(RESOLVE, tokio::net::lookup_host((target.host.as_str(), target.port))).await;
         let found = found.ok().and_then(Result::ok).into_iter().flatten();

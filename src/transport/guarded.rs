@@ -241,7 +241,7 @@ mod tests {
         assert_eq!(passes(&runtime, "127.0.0.9:3478").await, (true, true));
         assert_eq!(passes(&runtime, "127.0.0.9:0").await, (false, false));
         assert_eq!(passes(&runtime, "127.0.0.8:0").await, (false, false));
-        assert_eq!(runtime.resolve_host("127.0.0.7:3478").await.unwrap(), [], "no STUN server is asked");
+        assert!(runtime.resolve_host("127.0.0.7:3478").await.unwrap().is_empty(), "no STUN server is asked");
         assert_eq!(get(&shared.counters.datagrams_refused), 6);
     }
 
@@ -251,7 +251,7 @@ mod tests {
         let (runtime, _) = runtime(false, RouteGuard::new(move |ip| allowed.contains(&ip)));
         assert_eq!(passes(&runtime, "127.0.0.8:0").await, (true, true));
         assert_eq!(passes(&runtime, "127.0.0.7:0").await, (false, false));
-        assert_eq!(runtime.resolve_host("127.0.0.9:3478").await.unwrap(), [], "a TURN server outside is no server");
+        assert!(runtime.resolve_host("127.0.0.9:3478").await.unwrap().is_empty(), "a TURN server outside is no server");
         assert_eq!(runtime.resolve_host("127.0.0.8:3478").await.unwrap().len(), 1);
     }
 
@@ -267,7 +267,7 @@ mod tests {
     async fn ipv6_servers_are_found_with_and_without_brackets() {
         let (runtime, _) = runtime(false, RouteGuard::default());
         for name in ["::1:3478", "[::1]:3478"] {
-            assert_eq!(runtime.resolve_host(name).await.unwrap(), ["[::1]:3478".parse().unwrap()]);
+            assert_eq!(runtime.resolve_host(name).await.unwrap(), ["[::1]:3478".parse::<SocketAddr>().unwrap()]);
         }
     }
 }

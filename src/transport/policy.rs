@@ -238,12 +238,17 @@ mod tests {
 
     const LAN: &str = "192.168.7.2";
     const HOST: &str = "candidate:1 1 udp 2130706431 192.168.7.2 5000 typ host";
-    const REFLEXIVE: &str =
-        "candidate:2 1 udp 1694498815 203.0.113.5 6000 typ srflx raddr 192.168.7.2 rport 5000";
-    const RELAY: &str = "candidate:3 1 udp 16777215 198.51.100.9 7000 typ relay raddr 192.168.7.2 rport 5000 ufrag abcd";
+    const REFLEXIVE: &str = "candidate:2 1 udp 1694498815 203.0.113.5 6000 typ srflx raddr 192.168.7.2 rport 5000";
+    const RELAY: &str =
+        "candidate:3 1 udp 16777215 198.51.100.9 7000 typ relay raddr 192.168.7.2 rport 5000 ufrag abcd";
 
     fn turn() -> TurnServer {
-        TurnServer { host: "turn.example".into(), port: 3478, user: "u".into(), password: Zeroizing::new("hush".into()) }
+        TurnServer {
+            host: "turn.example".into(),
+            port: 3478,
+            user: "u".into(),
+            password: Zeroizing::new("hush".into()),
+        }
     }
 
     fn relayed() -> RoutePolicy {
@@ -328,7 +333,8 @@ mod tests {
 
     #[test]
     fn origin_and_connection_lines_are_blank() {
-        let sdp = format!("v=0\r\no=- 7 2 IN IP4 {LAN}\r\ns=-\r\nc=IN IP4 {LAN}\r\na={HOST}\r\na={RELAY}\r\na=mid:0\r\n");
+        let sdp =
+            format!("v=0\r\no=- 7 2 IN IP4 {LAN}\r\ns=-\r\nc=IN IP4 {LAN}\r\na={HOST}\r\na={RELAY}\r\na=mid:0\r\n");
         let left = relayed().leaving_description(&sdp);
         assert!(!left.contains(LAN), "{left}");
         assert!(left.starts_with("v=0\r\no=- 7 2 IN IP4 0.0.0.0\r\ns=-\r\nc=IN IP4 0.0.0.0\r\na=candidate:3 "));

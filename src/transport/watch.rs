@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rtc::rtp;
 use tokio::sync::mpsc;
+use webrtc::media_stream::track_local::TrackLocal;
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 use webrtc::peer_connection::{PeerConnection, RTCIceCandidate, RTCIceCandidateType, RTCStatsReport};
 use webrtc::rtp_transceiver::RtpSender;
