@@ -63,7 +63,11 @@ impl Session {
         let routes = routes.clone();
         match started {
             Ok(relay) => {
-                let addresses = relay.addresses();
+                let addresses = routes.offered(relay.addresses());
+                if addresses.is_empty() {
+                    self.own_relay = Some(relay);
+                    return self.fail(words::route_denied(&RouteDenied::NoOwnAddress, routes.pinned_relays()));
+                }
                 let relay_view = relay.view(&addresses);
                 let (urls, reach) = (vec![relay.own_url()], relay.reach(routes));
                 self.own_relay = Some(relay);
@@ -161,7 +165,7 @@ impl Session {
             return;
         };
         relay.announce(&self.settings, &room.meeting.room_id());
-        let addresses = relay.addresses();
+        let addresses = room.reach.routes.offered(relay.addresses());
         room.relay_view = view::Relay { connected: room.relay_view.connected, ..relay.view(&addresses) };
         if let Some(link) = &room.link
             && let Ok(invite) = Invite::parse(link, 0).and_then(|invite| invite.with_relays(addresses))

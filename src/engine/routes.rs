@@ -36,6 +36,9 @@ pub enum RouteDenied {
     /// The relay inside the app is not among the pinned relays.
     #[error("the relay inside the app is not among the relays that may be used")]
     OwnRelayNotPinned,
+    /// None of this machine's addresses may be used, so nobody could reach the relay inside the app.
+    #[error("none of this machine's addresses may be used")]
+    NoOwnAddress,
     /// The link to the relay inside the app would carry this machine's addresses.
     #[error("the relay inside the app would show the address that is to be hidden")]
     OwnRelayShows,
@@ -117,6 +120,12 @@ impl Routes {
         } else {
             Ok(())
         }
+    }
+
+    /// Of the addresses of the relay inside the app, those that a link may offer.
+    pub(crate) fn offered(&self, mut addresses: Vec<RelayAddress>) -> Vec<RelayAddress> {
+        addresses.retain(|address| address.ip().is_none_or(|ip| self.pins.allows(ip)));
+        addresses
     }
 
     /// Whether a meeting may be hosted through this relay. `own` are this machine's addresses.
@@ -287,6 +296,15 @@ mod tests {
         assert_eq!(routes.usable(&mixed).unwrap(), mixed[1..]);
         let vouched = Routes::from_settings(&hiding(&["192.0.2.7", "turn.example"])).unwrap();
         assert_eq!(vouched.usable(&own).unwrap(), own[..1]);
+    }
+
+    #[test]
+    fn a_link_offers_own_addresses_in_pinned_networks_alone() {
+        let settings = Settings { only_networks: vec!["10.8.0.0/16".into()], ..Settings::default() };
+        let routes = Routes::from_settings(&settings).unwrap();
+        let own = relays(&["ws://192.168.1.5:7770", "ws://10.8.0.2:7770"]);
+        assert_eq!(routes.offered(own.clone()), own[1..]);
+        assert_eq!(Routes::default().offered(own.clone()), own);
     }
 
     #[test]

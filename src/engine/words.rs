@@ -263,6 +263,7 @@ pub fn route_denied(error: &RouteDenied, relays: &[String]) -> String {
             "The TURN server {host} is not among the relays that you allow ({allowed}), so nothing was contacted. Allow it, or name another."
         ),
         RouteDenied::NoTurn => "You hide your address, and that needs a TURN server, which is not set. Nothing was contacted. Name one (Settings → Network), or stop hiding your address.".into(),
+        RouteDenied::NoOwnAddress => "None of this device's addresses lies in the networks and countries that you allow, so nobody could come to a meeting here. Add its network, or use another relay (Settings → Network).".into(),
         RouteDenied::OwnRelayShows => "You hide your address, but a link to the relay inside Conclave would show it. Name another relay (Settings → Network), or stop hiding your address.".into(),
         RouteDenied::OwnRelayNotPinned => format!(
             "You allow only certain relays ({allowed}), and the relay inside Conclave is not one of them. Name one of these as your relay (Settings → Network), or allow all."
