@@ -275,6 +275,11 @@ pub fn host_verified(name: &str) -> String {
     format!("This is {}, whom you have verified", shown_name(name))
 }
 
+/// What the person allows stands in the way of a path.
+pub fn route_refused(name: &str, why: &str) -> String {
+    format!("No way to {name} is used. {why}")
+}
+
 /// No path to somebody has been found for a while.
 pub fn no_path(name: &str) -> String {
     format!("No way to {} has been found yet. Both networks may refuse direct connections.", shown_name(name))

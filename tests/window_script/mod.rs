@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use conclave::engine::view::{
     DeviceState, Encryption, Familiarity, LinkCheck, LinkFacts, Meeting, Own, Peer, PeerLink, PeerStats, PortMapping,
-    Relay, Route, Stage, Verification,
+    Relay, Route, RouteKind, Stage, Verification,
 };
 use conclave::engine::{Command, Event, Handle, View};
 use conclave::media::device::{DeviceInfo, DeviceList};
@@ -245,6 +245,9 @@ pub(crate) fn peer(name: &str) -> Peer {
             relayed: false,
             local: "192.168.1.20:41234".to_owned(),
             remote: "192.0.2.7:50000".to_owned(),
+            local_kind: RouteKind::Host,
+            remote_kind: RouteKind::Reflexive,
+            country: None,
         }),
         stats: PeerStats {
             rtt_ms: Some(24.0),
