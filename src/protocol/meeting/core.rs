@@ -256,7 +256,7 @@ impl Core {
             _ if host => self.end(now, End::HostLeft(reason), None),
             (Phase::Member, LeaveReason::Left) => self.part(now, no, Departure::Said(reason), None),
             // Between two who are no hosts this ends their session and nobody's part in the meeting.
-            (Phase::Member, _) if !self.is_host() => self.unpair(now, no),
+            (Phase::Member, _) if !self.is_host() => self.unpair(now, no, None),
             _ => self.part(now, no, Departure::Said(reason), None),
         }
     }
@@ -539,6 +539,7 @@ impl Core {
                 (PeerTimer::Ping, Phase::Member) => {
                     peer.ping(now);
                     self.tell_head(no);
+                    self.consider_succession(now);
                 }
                 (PeerTimer::Silence, Phase::Waiting) if self.seat.is_some() => {
                     self.part(now, no, Departure::Dropped, None);

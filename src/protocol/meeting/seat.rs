@@ -252,9 +252,9 @@ impl Core {
         self.add(closing);
     }
 
-    /// A member ended the session with us, and is in the meeting all the same.
-    pub(super) fn unpair(&mut self, now: Instant, no: PeerNo) {
-        self.retire_wire(now, no, None);
+    /// A session with a member is over, and the member is in the meeting all the same.
+    pub(super) fn unpair(&mut self, now: Instant, no: PeerNo, goodbye: Option<LeaveReason>) {
+        self.retire_wire(now, no, goodbye);
         self.events.push_back(Event::Unpaired { peer: no });
         if let Some(peer) = self.peers.get_mut(&no) {
             peer.timers.set(PeerTimer::Pair, now + PAIR_AGAIN);
@@ -361,6 +361,9 @@ impl Core {
             return;
         }
         let lost = self.host_peer().and_then(|no| self.peers.get(&no)).is_some_and(|host| host.silent || host.gone);
+        // Somebody else is heard: so it is the host that is lost, and not the relay.
+        let heard = |peer: &Peer| now.saturating_duration_since(peer.heard) < HOST_QUIET && peer.is_paired();
+        let others = self.peers.values().any(|peer| heard(peer) && !peer.silent);
         let Some(seat) = self.seat.as_mut().filter(|seat| !seat.forked) else { return };
         if let Some(claimed) = seat.claimed.take() {
             if seat.roster.succeed(&claimed).is_ok() {
@@ -368,7 +371,7 @@ impl Core {
             }
             return;
         }
-        if lost && seat.roster.current().heir == seat.own_index {
+        if lost && others && seat.roster.current().heir == seat.own_index {
             self.succeed(now);
         }
     }
