@@ -15,17 +15,17 @@ use conclave::protocol::media_header::{AudioHeader, VideoHeader};
 use conclave::protocol::wire::Message;
 use conclave::protocol::{Invite, InviteError};
 use conclave::rendezvous::frames::{ClientFrame, MAX_MEMBERS, ServerFrame, VERSION};
-use conclave::transport::fragment::{self, MAX_FRAME};
+use conclave::transport::fragment::{self, FragmentError, MAX_FRAME};
 use conclave::transport::reassembly::{MAX_BYTES_IN_FLIGHT, Reassembler};
 use conclave::transport::sdp;
 use data_encoding::BASE64URL_NOPAD;
 use ring::digest;
 
 /// A target: takes any bytes, panics if something is untrue, and says whether the parser accepted them.
-pub type Body = fn(&[u8]) -> bool;
+pub(crate) type Body = fn(&[u8]) -> bool;
 
 /// Every target by name. (The roster's entries get their line here.)
-pub const TARGETS: &[(&str, Body)] = &[
+pub(crate) const TARGETS: &[(&str, Body)] = &[
     ("envelope", envelope),
     ("fragments", fragments),
     ("invite", invite),
@@ -37,7 +37,7 @@ pub const TARGETS: &[(&str, Body)] = &[
 ];
 
 /// Runs the target `name`.
-pub fn run(name: &str, data: &[u8]) -> bool {
+pub(crate) fn run(name: &str, data: &[u8]) -> bool {
     let found = TARGETS.iter().find(|(known, _)| *known == name);
     let (_, body) = found.unwrap_or_else(|| panic!("there is no target {name}"));
     body(data)
@@ -160,11 +160,11 @@ fn session_description(data: &[u8]) -> bool {
 }
 
 /// The sender in the target `sframe`, its base keys by generation, and what its frames are bound to.
-pub const SENDER: u16 = 7;
+pub(crate) const SENDER: u16 = 7;
 /// See [`SENDER`].
-pub const GENERATIONS: [(u32, [u8; 32]); 2] = [(1, [0x11; 32]), (2, [0x22; 32])];
+pub(crate) const GENERATIONS: [(u32, [u8; 32]); 2] = [(1, [0x11; 32]), (2, [0x22; 32])];
 /// See [`SENDER`].
-pub const METADATA: &[u8] = b"meeting";
+pub(crate) const METADATA: &[u8] = b"meeting";
 
 fn opener() -> Opener {
     let mut opener = Opener::new(SENDER);
@@ -265,7 +265,7 @@ fn own_pieces(script: &[u8]) -> bool {
     let mut delivered = 0;
     for choice in &script[6..] {
         let piece = &pieces[usize::from(*choice) % pieces.len()];
-        assert!(reassembler.push(now, piece, 0).is_ok());
+        assert!(matches!(reassembler.push(now, piece, 0), Ok(()) | Err(FragmentError::Late)));
         for frame in drain(&mut reassembler) {
             // In order, each once, whole and unchanged, however its pieces arrived.
             assert!(frame == pictures[delivered]);
