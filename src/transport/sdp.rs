@@ -212,6 +212,10 @@ pub fn check(sdp: &str, pinned: Option<&[u8; 32]>, allow_loopback: bool) -> Resu
         if at >= MAX_LINES || line.len() > MAX_LINE {
             return Err(SdpError::TooLong);
         }
+        // Before empty lines are passed over: one in front would let a description begin with anything.
+        if at == 0 && line != "v=0" {
+            return Err(SdpError::Syntax(number));
+        }
         if line.is_empty() {
             continue;
         }
@@ -219,9 +223,6 @@ pub fn check(sdp: &str, pinned: Option<&[u8; 32]>, allow_loopback: bool) -> Resu
             return Err(SdpError::Syntax(number));
         }
         let (kind, value) = line.split_once('=').ok_or(SdpError::Syntax(number))?;
-        if at == 0 && line != "v=0" {
-            return Err(SdpError::Syntax(number));
-        }
         let keep = match kind {
             "v" | "o" | "s" | "t" => sections.is_empty(),
             "c" => true,
@@ -457,6 +458,16 @@ mod tests {
         let checked = check(&sample(), None, false).unwrap();
         assert_eq!(checked.sdp, sample());
         assert_eq!((checked.fingerprint, checked.candidates), ([0xAB; 32], 1));
+    }
+
+    /// Found by fuzzing.
+    #[test]
+    fn nothing_comes_before_the_version_not_even_an_empty_line() {
+        for front in ["\r\n", "\n", "s=-\r\n"] {
+            assert_eq!(check(&format!("{front}{}", sample()), None, false), Err(SdpError::Syntax(1)));
+            let without = sample().replace("v=0\r\n", front);
+            assert_eq!(check(&without, None, false), Err(SdpError::Syntax(1)));
+        }
     }
 
     #[test]
