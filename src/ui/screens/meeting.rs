@@ -39,7 +39,7 @@ pub(crate) fn show(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting) -> f32 {
     let shown = toolbar_shown(ui, cx, meeting);
     stage::show(ui, cx, meeting, area);
     overlay::toolbar(ui, cx, meeting, area, shown);
-    let pill = overlay::state_pill(ui, cx, meeting, area);
+    let pill = overlay::state_pills(ui, cx, meeting, area);
     let below = overlay::banners(ui, cx, meeting, area, pill);
     if meeting.peers.is_empty() {
         stage::alone(ui, cx, meeting, area, below);

@@ -4,8 +4,9 @@ use egui::{Rect, ScrollArea, Ui, pos2, vec2};
 
 use super::prejoin::{own_preview, own_tile};
 use crate::engine::view::{Meeting, Peer, PeerLink, PortMapping, Verification};
-use crate::ui::app::{Cx, Sheet};
+use crate::ui::app::Cx;
 use crate::ui::icons::Icon;
+use crate::ui::panels::invites::Page;
 use crate::ui::textures::Source;
 use crate::ui::theme::{Weight, control, radius, size, space, tokens};
 use crate::ui::widgets::{Button, Kind, Tile, card, hairline, icon_line, note, over, text, tile};
@@ -81,8 +82,7 @@ fn peer_tile(ui: &mut Ui, cx: &mut Cx<'_>, peer: &Peer, place: Rect, corner: u8)
         let words = strings::verify_button(&peer.name);
         let button = Button::new(Kind::Secondary, said).icon(Icon::Shield).name(&words).compact().width(width);
         if button.show(ui).clicked() {
-            cx.local.compared.clear();
-            cx.local.sheet = Some(Sheet::Verify(peer.id));
+            cx.open_verify(peer.id);
         }
     });
 }
@@ -106,10 +106,19 @@ pub(super) fn alone(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting, area: Rect,
             card(ui, |ui| {
                 ui.spacing_mut().item_spacing.y = space::S;
                 text(ui, strings::ALONE_TITLE, size::TITLE, Weight::Strong, t.text);
-                let Some(_) = &meeting.link else {
+                if !meeting.hosting {
                     note(ui, strings::ALONE_GUEST);
                     return;
-                };
+                }
+                let manage = Button::new(Kind::Quiet, strings::MANAGE_INVITES).icon(Icon::Users);
+                if meeting.link.is_none() {
+                    note(ui, strings::INVITES_GONE);
+                    ui.add_space(space::XS);
+                    if manage.show(ui).clicked() {
+                        cx.open_invites(Page::List);
+                    }
+                    return;
+                }
                 note(ui, strings::ALONE_EXPLAINED);
                 ui.add_space(space::XS);
                 let half = (ui.available_width() - space::S) / 2.0;
@@ -120,10 +129,12 @@ pub(super) fn alone(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting, area: Rect,
                     }
                     let code = Button::new(Kind::Secondary, strings::SHOW_QR).icon(Icon::QrCode).large().width(half);
                     if code.show(ui).clicked() {
-                        cx.local.sheet = Some(Sheet::Invite);
+                        cx.open_invites(Page::Code);
                     }
                 });
-                ui.add_space(space::XS);
+                if manage.compact().width(2.0 * half + space::S).show(ui).clicked() {
+                    cx.open_invites(Page::List);
+                }
                 hairline(ui);
                 reachability(ui, meeting);
             });
