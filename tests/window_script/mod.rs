@@ -147,7 +147,7 @@ impl Script {
 
     /// Opens the menu of the button `name` and chooses `entry`.
     pub(crate) fn choose(&mut self, name: &str, entry: &str) {
-        self.press(name);
+        self.find_and_press(name);
         self.window.get_by_role_and_label(Role::MenuItem, entry).click();
         self.window.run();
     }

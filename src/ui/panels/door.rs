@@ -1,6 +1,7 @@
 //! The door: who knocks, and whether it is open at all.
 
-use egui::{Rect, Ui};
+use egui::accesskit::Live;
+use egui::{Align, Layout, Rect, Ui, vec2};
 
 use super::invites::Page;
 use crate::engine::Command;
@@ -15,6 +16,8 @@ use crate::ui::widgets::{
 
 /// Width of the buttons of a knock banner.
 const ANSWER: f32 = 88.0;
+/// In a banner at least this wide, they stand beside the words.
+const BESIDE: f32 = 440.0;
 
 /// Whether this person may answer knocks and lock the door.
 pub(crate) fn keeps_the_door(meeting: &Meeting) -> bool {
@@ -127,17 +130,25 @@ pub(crate) fn banner(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting, knock: &Kn
         let more = if meeting.hosting { control::TARGET + space::XS } else { 0.0 };
         let buttons = 2.0 * ANSWER + space::S + more;
         let width = ui.available_width();
-        ui.horizontal_top(|ui| {
-            ui.scope(|ui| {
-                ui.set_width(width - buttons - space::M);
-                ui.vertical(|ui| {
-                    let said = strong(ui, &strings::wants_to_join(&knock.name));
-                    ui.ctx().accesskit_node_builder(said.id, |node| node.set_live(egui::accesskit::Live::Polite));
-                    facts(ui, meeting, knock);
-                });
+        let words = |ui: &mut Ui| {
+            let said = strong(ui, &strings::wants_to_join(&knock.name));
+            ui.ctx().accesskit_node_builder(said.id, |node| node.set_live(Live::Polite));
+            facts(ui, meeting, knock);
+        };
+        if width < BESIDE {
+            words(ui);
+            ui.allocate_ui_with_layout(vec2(width, control::TARGET), Layout::right_to_left(Align::Min), |ui| {
+                answers(ui, cx, meeting, knock);
             });
-            ui.with_layout(egui::Layout::right_to_left(egui::Align::Min), |ui| answers(ui, cx, meeting, knock));
-        });
+        } else {
+            ui.horizontal_top(|ui| {
+                ui.scope(|ui| {
+                    ui.set_width(width - buttons - space::M);
+                    ui.vertical(words);
+                });
+                ui.with_layout(Layout::right_to_left(Align::Min), |ui| answers(ui, cx, meeting, knock));
+            });
+        }
         if others > 0 {
             ui.horizontal(|ui| {
                 note(ui, &strings::more_knocks(others));

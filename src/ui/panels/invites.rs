@@ -216,6 +216,8 @@ fn line(ui: &mut Ui, cx: &mut Cx<'_>, invite: &InviteLink) {
     let open = invite.state == InviteState::Open;
     card(ui, |ui| {
         ui.spacing_mut().item_spacing.y = space::XS;
+        // Lines of words, not of controls.
+        ui.spacing_mut().interact_size.y = size::TITLE;
         ui.horizontal(|ui| {
             let words = match invite.state {
                 InviteState::Open => strings::INVITE_OPEN,

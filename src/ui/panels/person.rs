@@ -22,6 +22,7 @@ pub(super) fn own(ui: &mut Ui, cx: &Cx<'_>, meeting: &Meeting) {
         } else {
             format!("{} · {}", strings::shown_name(name), strings::YOU)
         };
+        ui.spacing_mut().interact_size.y = size::TITLE;
         line(ui, &words, cx.view.own.mic_on, cx.view.own.camera_on, |_| ());
         role(ui, if meeting.hosting { Role::Host } else { meeting.role });
         text(ui, &cx.view.fingerprint, size::CAPTION, Weight::Code, tokens(ui.ctx()).muted);
@@ -69,6 +70,7 @@ pub(super) fn other(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting, peer: &Peer
     card(ui, |ui| {
         ui.spacing_mut().item_spacing.y = space::XS;
         let name = strings::shown_name(&peer.name);
+        ui.spacing_mut().interact_size.y = size::TITLE;
         line(ui, &name, peer.mic_on, peer.camera_on, |ui| actions(ui, cx, meeting, peer));
         role(ui, peer.role);
         trust(ui, cx, peer);
@@ -127,6 +129,7 @@ fn trust(ui: &mut Ui, cx: &mut Cx<'_>, peer: &Peer) {
         return;
     }
     ui.horizontal(|ui| {
+        ui.set_height(control::TARGET);
         let width = ui.available_width();
         let button = 84.0;
         ui.scope(|ui| {
@@ -157,7 +160,6 @@ pub(super) fn verification(ui: &mut Ui, verification: &Verification) {
 fn volume(ui: &mut Ui, cx: &mut Cx<'_>, peer: &Peer) {
     let t = tokens(ui.ctx());
     ui.horizontal(|ui| {
-        ui.set_height(control::TARGET - space::S);
         let (rect, _) = ui.allocate_exact_size(vec2(16.0, 24.0), Sense::hover());
         icons::paint(ui, Icon::Volume, Rect::from_center_size(rect.center(), vec2(16.0, 16.0)), t.secondary);
         let mut percent = peer.volume * 100.0;

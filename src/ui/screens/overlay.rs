@@ -1,7 +1,7 @@
 //! What lies over the pictures: the state of the encryption, banners, the toolbar.
 
 use egui::accesskit::Role;
-use egui::{Color32, CornerRadius, Pos2, Rect, Sense, Ui, WidgetInfo, pos2, vec2};
+use egui::{CornerRadius, Rect, Sense, Ui, WidgetInfo, pos2, vec2};
 
 use super::prejoin::{camera_tool, mic_tool};
 use super::stage::TOOLBAR;
@@ -17,36 +17,42 @@ use crate::ui::{strings, when};
 /// What stands top left: the state of the encryption with the clock, who is not verified, and whether the door is locked.
 /// Returns its right edge.
 pub(super) fn state_pills(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting, area: Rect) -> f32 {
-    let t = tokens(ui.ctx());
     let mut right = state_pill(ui, cx, meeting, area);
     let unverified = meeting.code.unverified.len();
     if unverified > 0 {
         let words = strings::not_yet_verified(unverified);
-        let at = pos2(right + space::S, area.top() + space::L);
-        let (place, pressed) = pill(ui, at, Icon::Shield, &words, t.on_scrim, strings::VERIFY_EVERYONE);
-        if pressed {
-            cx.local.sheet = Some(Sheet::Everyone);
+        if let Some((place, pressed)) = pill(ui, area, right, Icon::Shield, &words, strings::VERIFY_EVERYONE) {
+            right = place;
+            if pressed {
+                cx.local.sheet = Some(Sheet::Everyone);
+            }
         }
-        right = place;
     }
-    if meeting.locked {
-        let at = pos2(right + space::S, area.top() + space::L);
-        let (place, pressed) = pill(ui, at, Icon::DoorLocked, strings::LOCKED, t.on_scrim, strings::LOCKED_EXPLAINED);
+    if meeting.locked
+        && let Some((place, pressed)) =
+            pill(ui, area, right, Icon::DoorLocked, strings::LOCKED, strings::LOCKED_EXPLAINED)
+    {
+        right = place;
         if pressed {
             toggle(cx, Panel::People);
         }
-        right = place;
     }
     right
 }
 
-/// A pill with its corner at `at` that can be pressed. Returns its right edge and whether it was.
-fn pill(ui: &Ui, at: Pos2, icon: Icon, words: &str, colour: Color32, tip: &str) -> (f32, bool) {
+/// A further pill, right of `left`, that can be pressed. Returns its right edge and whether it was; `None` where there is
+/// no room for it.
+fn pill(ui: &Ui, area: Rect, left: f32, icon: Icon, words: &str, tip: &str) -> Option<(f32, bool)> {
     let t = tokens(ui.ctx());
+    let colour = t.on_scrim;
+    let at = pos2(left + space::S, area.top() + space::L);
     let galley = ui.painter().layout_no_wrap(words.to_owned(), font(size::BODY, Weight::Medium), colour);
     let side = 16.0;
     let width = space::M + side + space::S + galley.size().x + space::M;
     let rect = Rect::from_min_size(at, vec2(width, control::TARGET));
+    if rect.right() > area.right() - space::S {
+        return None;
+    }
     let response = ui.interact(rect, ui.scope_id().with(("pill", tip)), Sense::click());
     response.widget_info(|| WidgetInfo::labeled(Role::Button, true, words));
     ui.painter().rect_filled(rect, CornerRadius::same(radius::ROUND), t.scrim);
@@ -56,7 +62,7 @@ fn pill(ui: &Ui, at: Pos2, icon: Icon, words: &str, colour: Color32, tip: &str) 
     ui.painter().galley(words_at, galley, colour);
     focus_ring(ui, &response, (control::TARGET / 2.0) as u8);
     let pressed = response.on_hover_cursor(egui::CursorIcon::PointingHand).on_hover_text(tip).clicked();
-    (rect.right(), pressed)
+    Some((rect.right(), pressed))
 }
 
 /// Something was compared and found different, or the host was caught lying.
@@ -123,7 +129,9 @@ pub(super) fn banners(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting, area: Rec
         let banner = Banner { icon: Icon::ShieldAlert, tone, words: sentence.clone() };
         top = banner.show(ui, left, right, top) + space::S;
     }
-    if let Some(first) = meeting.knocks.first().filter(|_| !forked) {
+    // The list of people has all who knock.
+    let listed = cx.local.panel == Some(Panel::People);
+    if let Some(first) = meeting.knocks.first().filter(|_| !forked && !listed) {
         let place = Rect::from_min_max(pos2(left, top), pos2(right, area.bottom()));
         top = door::banner(ui, cx, meeting, first, place) + space::S;
     }

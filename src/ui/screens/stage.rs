@@ -23,7 +23,10 @@ pub(super) fn show(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting, area: Rect) 
             own_view(ui, cx, area);
         }
         peers => {
-            let inside = Rect::from_min_max(area.min, pos2(area.right(), area.bottom() - TOOLBAR)).shrink(space::S);
+            // Between the pills and the toolbar: nobody's face is covered by what is said about all.
+            let top = area.top() + space::L + control::TARGET;
+            let bottom = area.bottom() - TOOLBAR;
+            let inside = Rect::from_min_max(pos2(area.left(), top), pos2(area.right(), bottom)).shrink(space::S);
             let places = layout::grid(inside, peers.len() + 1, space::S);
             for (peer, place) in peers.iter().zip(&places) {
                 peer_tile(ui, cx, peer, *place, radius::TILE);
@@ -60,7 +63,11 @@ fn peer_tile(ui: &mut Ui, cx: &mut Cx<'_>, peer: &Peer, place: Rect, corner: u8)
         initials: &name,
         chip: &name,
         // Clear of the toolbar, which stands in the middle.
-        chip_room: if corner == 0 { (place.width() - 460.0).max(240.0) / 2.0 } else { place.width() },
+        chip_room: if corner == 0 {
+            (place.width() - 460.0).max(240.0) / 2.0
+        } else {
+            place.width() - control::TARGET - space::S
+        },
         picture,
         mirrored: false,
         mic_on: peer.mic_on,
@@ -74,11 +81,23 @@ fn peer_tile(ui: &mut Ui, cx: &mut Cx<'_>, peer: &Peer, place: Rect, corner: u8)
     if verified || peer.link == PeerLink::Connecting {
         return;
     }
-    let small = place.width() < 320.0;
-    let (said, width) = if small { ("", control::TARGET) } else { (strings::VERIFY, 116.0) };
-    let corner = place.right_top() + vec2(-width - space::S, space::S);
+    let one_of_many = corner > 0;
+    let (said, width) = if one_of_many { ("", control::TARGET) } else { (strings::VERIFY, 116.0) };
+    let corner = if one_of_many {
+        place.right_bottom() - vec2(width + space::S, control::TARGET + space::S)
+    } else {
+        place.right_top() + vec2(-width - space::S, space::S)
+    };
     let button = Rect::from_min_size(corner, vec2(width, control::TARGET));
+    // Among many it is only unseen until it is wanted: a screen reader and the keyboard find it at any time.
+    let wanted = !one_of_many
+        || peer.verification != Verification::No
+        || ui.rect_contains_pointer(place)
+        || ui.memory(|memory| memory.focused().is_some());
     over(ui, button, |ui| {
+        if !wanted {
+            ui.set_opacity(0.0);
+        }
         let words = strings::verify_button(&peer.name);
         let button = Button::new(Kind::Secondary, said).icon(Icon::Shield).name(&words).compact().width(width);
         if button.show(ui).clicked() {
