@@ -389,6 +389,27 @@ fn panels_and_sheets_can_be_drawn() {
             script.press(strings::SETTINGS);
         },
     );
+    let network = |script: &mut Script| {
+        script.change(|view| {
+            let settings = Arc::make_mut(&mut view.settings);
+            settings.hide_address = true;
+            settings.only_relays = vec!["relay.example".to_owned()];
+            settings.only_networks = vec!["192.0.2.0/24".to_owned(), "300.0.0.0/8".to_owned()];
+            settings.only_countries = vec!["DE".to_owned(), "AT".to_owned()];
+        });
+        script.press(strings::SETTINGS);
+    };
+    for (name, at) in [("settings-network", strings::HIDE_ADDRESS), ("settings-routes", strings::COUNTRY_TABLE)] {
+        draw(
+            name,
+            || Stage::Home,
+            |script| {
+                network(script);
+                script.window.get_by_label(at).scroll_to_me();
+                script.window.run();
+            },
+        );
+    }
     draw(
         "settings-end",
         || Stage::Home,

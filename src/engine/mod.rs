@@ -2,6 +2,7 @@
 
 pub mod command;
 pub mod compare;
+pub mod countries;
 mod devices;
 mod entrance;
 pub mod event;
@@ -10,11 +11,13 @@ mod input;
 mod links;
 pub mod measure;
 mod peer_path;
+pub mod pins;
 mod playout;
 mod publish;
 mod receiving;
 mod recording;
 mod room;
+pub mod routes;
 mod sending;
 mod session;
 mod start;

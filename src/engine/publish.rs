@@ -57,6 +57,11 @@ impl Session {
         for member in room.members.iter().filter(|member| member.finds_no_path()) {
             notices.push(Notice::NoPath { name: member.name.clone() });
         }
+        for member in &room.members {
+            if let Some(why) = member.refused.clone() {
+                notices.push(Notice::RouteRefused { name: member.name.clone(), why });
+            }
+        }
         if let DeviceState::Failed(why) = &own.mic {
             notices.push(Notice::MicLost(why.clone()));
         }

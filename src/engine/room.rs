@@ -13,9 +13,11 @@ use crate::engine::measure::Measurements;
 use crate::engine::peer_path::{PathPlan, PeerPath};
 use crate::engine::playout::Playout;
 use crate::engine::receiving::{DecoderTap, Inbound};
+use crate::engine::routes::Routes;
 use crate::engine::sending::{Outbox, VideoPlan, VideoSender};
 use crate::engine::start::Wake;
 use crate::engine::view::{self, PeerId, PeerLink, PeerStats, Verification};
+use crate::engine::words;
 use crate::media::source::VideoFormat;
 use crate::protocol::meeting::{Event as Told, Meeting, MeetingError};
 use crate::rendezvous::client::{RelayClient, RelayEvent};
@@ -46,6 +48,8 @@ pub(crate) struct Member {
     pub(crate) safety_qr: Arc<Vec<Vec<bool>>>,
     pub(crate) generation: u32,
     pub(crate) route: Option<view::Route>,
+    /// Why no way to them is allowed, in a sentence.
+    pub(crate) refused: Option<String>,
     pub(crate) stats: PeerStats,
     /// Since when a path to them is sought, or was found.
     pub(crate) since: Instant,
@@ -80,6 +84,8 @@ pub(crate) struct Reach {
     pub(crate) stun: Vec<String>,
     pub(crate) bind: Vec<IpAddr>,
     pub(crate) allow_loopback: bool,
+    /// What the settings allow, as of entering.
+    pub(crate) routes: Arc<Routes>,
 }
 
 pub(crate) struct Room {
@@ -204,7 +210,8 @@ impl Room {
     pub(crate) fn seek_on_lan(&mut self) {
         // A relay that proves itself by TLS is not to be replaced by whoever answers on the local network.
         let elsewhere = self.targets.iter().any(|target| target.starts_with("wss:"));
-        if self.hosting || elsewhere || std::mem::replace(&mut self.sought_on_lan, true) {
+        let allowed = self.reach.routes.may_seek_on_lan();
+        if self.hosting || elsewhere || !allowed || std::mem::replace(&mut self.sought_on_lan, true) {
             return;
         }
         let (room, inputs) = (self.meeting.room_id(), self.inputs.clone());
@@ -371,6 +378,7 @@ impl Room {
             safety_qr,
             generation: 0,
             route: None,
+            refused: None,
             stats: PeerStats::default(),
             since: now,
             silent: false,
@@ -393,6 +401,7 @@ impl Room {
                 stun: self.reach.stun.clone(),
                 bind: self.reach.bind.clone(),
                 allow_loopback: self.reach.allow_loopback,
+                policy: self.reach.routes.policy(),
             },
         };
         Some(PeerPath::start(plan, member.inbound.clone(), outbox, self.inputs.clone()))
@@ -462,6 +471,7 @@ impl Room {
             PathNews::Candidate(line) => tell(self.meeting.send_candidate(now, peer, line)),
             PathNews::Connected => {
                 member.link = PeerLink::Live;
+                member.refused = None;
                 if let Some(measure) = &self.measure {
                     measure.connected(now);
                 }
@@ -476,7 +486,14 @@ impl Room {
                     let _ = self.meeting.drop_peer(now, peer);
                 }
             }
-            PathNews::Route(route) => member.route = Some(route),
+            PathNews::Route(route) => member.route = Some(self.reach.routes.shown(&route)),
+            PathNews::Refused(why) => {
+                member.refused = Some(words::route_refusal(why));
+                if why.closes() && member.link == PeerLink::Live {
+                    member.link = PeerLink::Reconnecting;
+                }
+            }
+            PathNews::Ruled(why) => member.refused = Some(words::policy_error(why)),
             PathNews::Stats(stats) => member.update_stats(now, stats),
         }
         if let Some(measure) = &self.measure

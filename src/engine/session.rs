@@ -13,6 +13,7 @@ use crate::engine::hosting::{self, OwnRelay};
 use crate::engine::input::{Input, Inputs};
 use crate::engine::playout::Playout;
 use crate::engine::room::{Happened, Room};
+use crate::engine::routes::Routes;
 use crate::engine::start::{EngineOptions, Wake};
 use crate::engine::store::contacts::Contacts;
 use crate::engine::view::{self, Connecting, Ended, Lobby, PeerId, PeerLink, PreJoin, Stage, Verification, View};
@@ -36,7 +37,7 @@ const GOODBYE: Duration = Duration::from_millis(400);
 pub(super) enum Place {
     Home,
     PreJoin { intent: Intent, facts: Option<view::LinkFacts> },
-    Starting { step: String },
+    Starting { step: String, routes: Arc<Routes> },
     Connecting { room: Box<Room>, step: String },
     Lobby { room: Box<Room>, lobby: Lobby },
     Meeting(Box<Room>),
@@ -312,7 +313,9 @@ impl Session {
         {
             let found = addresses.iter().map(|address| local::url(address.ip(), address.port()));
             let urls = found.chain(room.targets.iter().cloned()).collect();
-            (room.relay, room.relay_events) = RelayClient::connect(urls, room.meeting.room_id(), TlsTrust::Public);
+            let guard = room.reach.routes.address_guard();
+            (room.relay, room.relay_events) =
+                RelayClient::connect_guarded(urls, room.meeting.room_id(), TlsTrust::Public, guard);
         }
     }
 
@@ -625,7 +628,7 @@ impl Session {
         match &self.place {
             Place::Home => Stage::Home,
             Place::PreJoin { facts, .. } => Stage::PreJoin(PreJoin { link: facts.clone() }),
-            Place::Starting { step } | Place::Connecting { step, .. } => {
+            Place::Starting { step, .. } | Place::Connecting { step, .. } => {
                 Stage::Connecting(Connecting { step: step.clone() })
             }
             Place::Lobby { lobby, .. } => Stage::Lobby(lobby.clone()),

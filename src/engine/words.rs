@@ -1,5 +1,8 @@
 //! Sentences for people. Errors are typed where they happen; here, and nowhere else, they are worded.
 
+use crate::engine::countries::TableError;
+use crate::engine::pins::PinError;
+use crate::engine::routes::RouteDenied;
 use crate::engine::start::StartError;
 use crate::engine::store::contacts::ContactsError;
 use crate::engine::store::identity::IdentityError;
@@ -15,6 +18,7 @@ use crate::rendezvous::client::RelayClientError;
 use crate::rendezvous::frames::RefusedCode;
 use crate::rendezvous::port_mapping::PortMappingError;
 use crate::settings::SettingsError;
+use crate::transport::{PolicyError, RouteRefusal};
 
 /// Why the app cannot start at all.
 pub fn start_error(error: &StartError) -> String {
@@ -130,6 +134,9 @@ pub fn relay_client_error(error: &RelayClientError, relay: &str) -> String {
             format!("The relay {relay} speaks another version than this Conclave. Update whichever is older.")
         }
         RelayClientError::Refused(_) => format!("The relay {relay} is too busy, or full. Trying again…"),
+        RelayClientError::Forbidden => format!(
+            "The relay {relay} lies outside the networks and countries that you allow, so it was not contacted. Use another relay, or change what is allowed (Settings → Network)."
+        ),
         RelayClientError::Lost => format!(
             "The connection to the relay {relay} broke. Trying again… (If it is a relay without TLS, its address begins with ws://.)"
         ),
@@ -241,5 +248,89 @@ pub fn meeting_error(error: &MeetingError) -> String {
         }
         MeetingError::NoSuchPeer | MeetingError::NotWaiting | MeetingError::NotAdmitted => "They have gone.".into(),
         other => format!("That is not possible: {other}."),
+    }
+}
+
+/// Why a meeting was not entered. `relays` are those that may be used.
+pub fn route_denied(error: &RouteDenied, relays: &[String]) -> String {
+    let allowed = relays.join(", ");
+    match error {
+        RouteDenied::Pin(error) => pin_error(error),
+        RouteDenied::Turn(text) => format!(
+            "“{text}” is not the address of a TURN server, so nothing was contacted. Write it as turn.example or turn.example:3478."
+        ),
+        RouteDenied::TurnNotPinned(host) => format!(
+            "The TURN server {host} is not among the relays that you allow ({allowed}), so nothing was contacted. Allow it, or name another."
+        ),
+        RouteDenied::NoTurn => "You hide your address, and that needs a TURN server, which is not set. Nothing was contacted. Name one (Settings → Network), or stop hiding your address.".into(),
+        RouteDenied::NoOwnAddress => "None of this device's addresses lies in the networks and countries that you allow, so nobody could come to a meeting here. Add its network, or use another relay (Settings → Network).".into(),
+        RouteDenied::OwnRelayShows => "You hide your address, but a link to the relay inside Conclave would show it. Name another relay (Settings → Network), or stop hiding your address.".into(),
+        RouteDenied::OwnRelayNotPinned => format!(
+            "You allow only certain relays ({allowed}), and the relay inside Conclave is not one of them. Name one of these as your relay (Settings → Network), or allow all."
+        ),
+        RouteDenied::RelayIsHere(relay) => format!(
+            "You hide your address, but the relay {relay} is this computer: each link would show its address. Name another relay."
+        ),
+        RouteDenied::RelayNotPinned(relay) => format!(
+            "The relay {relay} is not among those that you allow ({allowed}), so it was not contacted. Allow it (Settings → Network), or ask for a link through another relay."
+        ),
+        RouteDenied::RelayIsLikelyTheHost(relay) => format!(
+            "You hide your address, and {relay} is most likely the host's own computer, which would see it. It was not contacted. Ask the host to use another relay; if you know that this one is another's, add it to the relays that you allow."
+        ),
+    }
+}
+
+fn pin_error(error: &PinError) -> String {
+    let what = match error {
+        PinError::Relay(text) => format!("“{text}”, among the relays that you allow, is neither a name nor an address"),
+        PinError::Network(text) => {
+            format!("“{text}”, among the networks that you allow, is not a network such as 192.0.2.0/24")
+        }
+        PinError::Country(text) => {
+            format!("“{text}”, among the countries that you allow, is not a two-letter code such as DE")
+        }
+        PinError::CountryNotInTable(country) => {
+            format!("your table of countries does not know {country}, which is among those that you allow")
+        }
+        PinError::NoTable => "you allow certain countries only, but no file says which addresses belong to them".into(),
+        PinError::Table(error) => {
+            format!("you allow certain countries only, and the table of countries cannot be used: {error}")
+        }
+        PinError::TooMany => "more is listed as allowed than can be".into(),
+    };
+    format!("Nothing was contacted: {what}. Correct it, or take the restriction away (Settings → Network).")
+}
+
+/// The table of countries cannot be used, and nothing depends on it.
+pub fn no_country_shown(error: &TableError) -> String {
+    format!("No countries are shown: the table of countries cannot be used ({error}).")
+}
+
+/// Why there is no route to a peer.
+pub(crate) fn route_refusal(refusal: RouteRefusal) -> String {
+    match refusal {
+        RouteRefusal::NotRelayed => "The path found would not have hidden your address, so it was closed.".into(),
+        RouteRefusal::OwnAddress => {
+            "The path found uses an address of yours outside what you allow, so it was closed.".into()
+        }
+        RouteRefusal::PeerAddress => {
+            "The path found leads to an address outside the networks and countries that you allow, so it was closed."
+                .into()
+        }
+        RouteRefusal::NoPeerAddress => {
+            "All their addresses lie outside the networks and countries that you allow.".into()
+        }
+        RouteRefusal::NoRelay => {
+            "Your TURN server gave no address: it cannot be reached, is not allowed, or refuses the name and password."
+                .into()
+        }
+    }
+}
+
+/// Why no route to a peer is even looked for.
+pub(crate) fn policy_error(error: PolicyError) -> String {
+    match error {
+        PolicyError::NoOwnAddress => "None of this device's own addresses lies in the networks that you allow. Add its network, or a TURN server (Settings → Network).".into(),
+        other => format!("No path was looked for: {other}."),
     }
 }

@@ -10,11 +10,12 @@ use clap::Args;
 
 use crate::engine::event::Tone;
 use crate::engine::measure::{Measurements, Recordings};
-use crate::engine::view::{DeviceState, PeerLink, Stage};
+use crate::engine::view::{DeviceState, Notice, PeerLink, RouteKind, Stage};
 use crate::engine::{self, Command, EngineOptions, Event, Handle, Intent, View};
 use crate::headless::report::{
     AudioReport, PeerReport, Percentiles, Report, RouteReport, Sent, VideoReport, process_cost,
 };
+use crate::headless::route_args::RouteArgs;
 use crate::media::device::{CameraChoice, MicChoice, SpeakerChoice};
 use crate::media::source::VideoFormat;
 
@@ -70,6 +71,9 @@ pub struct CallArgs {
     /// Write the encoded pictures as sent, before sealing, here (H.264 Annex B)
     #[arg(long, value_name = "FILE")]
     pub record_encoded: Option<PathBuf>,
+    /// Relays and ways that it may use
+    #[command(flatten)]
+    pub routes: RouteArgs,
 }
 
 /// Reads a size such as `1280x720@30`.
@@ -134,6 +138,13 @@ pub fn run(args: CallArgs, config: PathBuf) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    match args.routes.applied_to(&handle.view().settings) {
+        Ok(settings) => handle.send(Command::ChangeSettings(Box::new(settings))),
+        Err(sentence) => {
+            say(&sentence);
+            return ExitCode::FAILURE;
+        }
+    }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -219,6 +230,7 @@ struct Told {
     peers: Vec<u32>,
     knocks: Vec<u32>,
     devices: Vec<String>,
+    refused: Vec<String>,
 }
 
 async fn hold(args: &CallArgs, mut handle: Handle, measurements: &Measurements, say: &dyn Fn(&str)) -> bool {
@@ -321,6 +333,16 @@ fn narrate(
             }
         }
     }
+    for notice in &view.notices {
+        if let Notice::RouteRefused { name, why } = notice {
+            let line = format!("No way to {name} is used. {why}");
+            if !told.refused.contains(&line) {
+                say(&line);
+                measurements.note_error(&line);
+                told.refused.push(line);
+            }
+        }
+    }
     match &view.stage {
         Stage::Connecting(connecting) if told.step.as_ref() != Some(&connecting.step) => {
             say(&connecting.step);
@@ -417,6 +439,9 @@ fn report(measurements: &Measurements, held: bool) -> Report {
                     relayed: route.relayed,
                     local: route.local,
                     remote: route.remote,
+                    local_kind: kind(route.local_kind),
+                    remote_kind: kind(route.remote_kind),
+                    country: route.country,
                 }),
                 key_generation: peer.generation,
                 unopened: peer.unopened,
@@ -434,6 +459,14 @@ fn report(measurements: &Measurements, held: bool) -> Report {
         cpu_seconds,
         rss_peak_mb,
         errors: measurements.errors(),
+    }
+}
+
+fn kind(kind: RouteKind) -> &'static str {
+    match kind {
+        RouteKind::Host => "host",
+        RouteKind::Reflexive => "reflexive",
+        RouteKind::Relay => "relay",
     }
 }
 

@@ -2,3 +2,4 @@
 
 pub mod call;
 pub mod report;
+pub mod route_args;

@@ -102,6 +102,12 @@ pub struct RouteReport {
     pub local: String,
     /// Theirs.
     pub remote: String,
+    /// What the own address is: `host`, `reflexive`, or `relay` if this side has media relayed.
+    pub local_kind: &'static str,
+    /// What theirs is, as they say.
+    pub remote_kind: &'static str,
+    /// Country of their address; null without a table, or where it does not say.
+    pub country: Option<String>,
 }
 
 /// A distribution by three of its points.

@@ -79,7 +79,7 @@ pub enum CandidateError {
 }
 
 /// The kind of a candidate (RFC 8445 section 5.1.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CandidateKind {
     /// An address of the machine itself.
     Host,
@@ -109,6 +109,24 @@ pub struct Checked {
     pub fingerprint: [u8; 32],
     /// Candidates inside it.
     pub candidates: usize,
+}
+
+impl Checked {
+    /// Leaves out the candidates that `keep` refuses. [`Checked::candidates`] stays the number that was named.
+    pub fn retain_candidates(&mut self, allow_loopback: bool, mut keep: impl FnMut(&Candidate) -> bool) {
+        let mut out = String::with_capacity(self.sdp.len());
+        for line in self.sdp.lines() {
+            let kept = match line.starts_with("a=candidate:") {
+                true => check_candidate(line, allow_loopback).is_ok_and(|candidate| keep(&candidate)),
+                false => true,
+            };
+            if kept {
+                out.push_str(line);
+                out.push_str("\r\n");
+            }
+        }
+        self.sdp = out;
+    }
 }
 
 /// Reads one candidate, with or without `a=` before it.

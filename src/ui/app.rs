@@ -317,6 +317,11 @@ impl App {
                 FileKind::Video => Command::ChooseCamera(CameraChoice::File(path)),
                 FileKind::Sound => Command::ChooseMic(MicChoice::File(path)),
                 FileKind::Log => Command::SaveLog(path),
+                FileKind::Countries => {
+                    let mut settings = (*self.handle.view().settings).clone();
+                    settings.country_table = Some(path);
+                    Command::ChangeSettings(Box::new(settings))
+                }
             }),
             Ok(None) | Err(mpsc::TryRecvError::Disconnected) => {}
         }

@@ -15,6 +15,8 @@ pub enum FileKind {
     Video,
     /// A WAV file, in place of a microphone.
     Sound,
+    /// The file that says which addresses belong to which country.
+    Countries,
     /// A new file, for the signed log of a meeting.
     Log,
 }
@@ -29,15 +31,16 @@ type Answer = Pin<Box<dyn Future<Output = Option<rfd::FileHandle>> + Send>>;
 pub(crate) fn system_dialog() -> PickFile {
     Box::new(|ctx, kind| {
         let (answer, answered) = mpsc::channel();
-        let (name, endings) = match kind {
+        let (name, endings): (_, &[&str]) = match kind {
             FileKind::Video => (strings::VIDEO_FILES, &["y4m"]),
             FileKind::Sound => (strings::SOUND_FILES, &["wav"]),
+            FileKind::Countries => (strings::TABLE_FILES, &["csv", "txt"]),
             FileKind::Log => (strings::LOG_FILES, &["log"]),
         };
         // macOS wants the dialog made on the window's thread; waiting for it happens on another.
         let dialog = rfd::AsyncFileDialog::new().add_filter(name, endings);
         let dialog: Answer = match kind {
-            FileKind::Video | FileKind::Sound => Box::pin(dialog.pick_file()),
+            FileKind::Video | FileKind::Sound | FileKind::Countries => Box::pin(dialog.pick_file()),
             FileKind::Log => Box::pin(dialog.set_file_name(strings::LOG_FILE_NAME).save_file()),
         };
         let ctx = ctx.clone();

@@ -71,6 +71,10 @@ fn every_interruption_has_its_sentence() {
     script.change(|view| view.own.mic_on = false);
     for (notice, words) in [
         (Notice::Reconnecting { name: "Ana".to_owned() }, strings::reconnecting("Ana", false)),
+        (
+            Notice::RouteRefused { name: "Ana".to_owned(), why: "Their network is not among yours.".to_owned() },
+            "No way to Ana is used. Their network is not among yours.".to_owned(),
+        ),
         (Notice::Forked, strings::FORKED.to_owned()),
         (Notice::HostLost, strings::HOST_LOST.to_owned()),
         (Notice::RelayLost, strings::RELAY_LOST.to_owned()),

@@ -1,6 +1,6 @@
 //! Comparing numbers and codes, and what the security panel says.
 
-use conclave::engine::view::{Encryption, PeerLink, RelaySight, Verification};
+use conclave::engine::view::{Encryption, PeerLink, RelaySight, RouteKind, Verification};
 use conclave::engine::{Command, Verdict};
 use conclave::ui::strings;
 use egui::accesskit::Role;
@@ -199,4 +199,27 @@ fn what_the_relay_sees_is_counted_and_not_guessed() {
     assert!(!script.says(strings::RELAY_SEES_ADDRESS) && script.says(strings::RELAY_BLIND_ADDRESS));
     script.in_meeting(|meeting| meeting.relay.sees = RelaySight::default());
     assert!(script.says(strings::RELAY_SEES_1) && script.says(strings::RELAY_SEES_2));
+}
+
+#[test]
+fn a_route_says_who_relays_it_what_each_address_is_and_the_country() {
+    let mut script = Script::new(meeting(vec![peer("Ana")]));
+    script.press(strings::SECURITY);
+    assert!(script.says(strings::ROUTE_DIRECT));
+    assert!(script.says(strings::ADDRESS_HOST) && script.says(strings::ADDRESS_REFLEXIVE));
+    assert!(!script.says(strings::COUNTRY));
+    for (local, remote, words) in [
+        (RouteKind::Relay, RouteKind::Host, strings::ROUTE_RELAYED_OWN),
+        (RouteKind::Reflexive, RouteKind::Relay, strings::ROUTE_RELAYED_THEIRS),
+        (RouteKind::Relay, RouteKind::Relay, strings::ROUTE_RELAYED_BOTH),
+        (RouteKind::Host, RouteKind::Host, strings::ROUTE_RELAYED),
+    ] {
+        script.in_meeting(|meeting| {
+            let route = meeting.peers[0].route.as_mut().unwrap();
+            (route.relayed, route.local_kind, route.remote_kind) = (true, local, remote);
+            route.country = Some("DE".to_owned());
+        });
+        assert!(script.says(words), "{words}");
+        assert!(script.says(strings::COUNTRY) && script.says("DE"));
+    }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use conclave::engine::view::{
     DeviceState, Encryption, Familiarity, GroupCode, InviteLink, InviteNo, InviteState, Knock, LinkCheck, LinkFacts,
     Meeting, Own, Peer, PeerId, PeerLink, PeerStats, PortMapping, Relay, RelaySight, Role as Part, Roster, Route,
-    Stage, Verification,
+    RouteKind, Stage, Verification,
 };
 use conclave::engine::{Command, Event, Handle, View};
 use conclave::media::device::{DeviceInfo, DeviceList};
@@ -77,6 +77,7 @@ impl Script {
                 FileKind::Video => "films/talk.y4m",
                 FileKind::Sound => "films/talk.wav",
                 FileKind::Log => "logs/meeting.log",
+                FileKind::Countries => "tables/countries.csv",
             };
             answer.send(Some(PathBuf::from(file))).unwrap();
             answered
@@ -347,6 +348,9 @@ pub(crate) fn peer(name: &str) -> Peer {
             relayed: false,
             local: "192.168.1.20:41234".to_owned(),
             remote: "192.0.2.7:50000".to_owned(),
+            local_kind: RouteKind::Host,
+            remote_kind: RouteKind::Reflexive,
+            country: None,
         }),
         stats: PeerStats {
             rtt_ms: Some(24.0),

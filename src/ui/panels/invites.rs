@@ -184,6 +184,7 @@ fn form(ui: &mut Ui, draft: &mut Draft) {
         name: strings::INVITE_FOR,
         hint: strings::INVITE_FOR_HINT,
         limit: LABEL_LIMIT,
+        secret: false,
         code: false,
         wrong: false,
     };

@@ -3,13 +3,13 @@
 use egui::{Rect, Ui};
 
 use super::{person, relay_sight, side};
-use crate::engine::view::{Encryption, Meeting, Peer, PeerStats, Route};
+use crate::engine::view::{Encryption, Meeting, Peer, PeerStats, Route, RouteKind};
 use crate::ui::app::{Cx, Sheet};
 use crate::ui::icons::Icon;
 use crate::ui::screens::reachability;
 use crate::ui::strings;
 use crate::ui::theme::{space, tokens};
-use crate::ui::widgets::{Button, Kind, alert, caption, card, fact, icon_line, note, strong};
+use crate::ui::widgets::{Button, Kind, alert, caption, card, fact, fact_note, icon_line, note, strong};
 
 /// With more people than this, the figures of each are folded away until they are asked for.
 const UNFOLDED: usize = 2;
@@ -98,15 +98,39 @@ fn route(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting, peer: &Peer) {
         None => fact(ui, strings::ROUTE, strings::ROUTE_NONE, false),
         Some(route) => {
             fact(ui, strings::ROUTE, kind(route), false);
-            fact(ui, strings::OWN_ADDRESS, &route.local, true);
-            fact(ui, strings::THEIR_ADDRESS, &route.remote, true);
+            address(ui, strings::OWN_ADDRESS, &route.local, route.local_kind);
+            address(ui, strings::THEIR_ADDRESS, &route.remote, route.remote_kind);
+            if let Some(country) = &route.country {
+                fact(ui, strings::COUNTRY, country, false);
+            }
         }
     }
     figures(ui, &peer.stats);
 }
 
+fn address(ui: &mut Ui, name: &str, address: &str, kind: RouteKind) {
+    ui.scope(|ui| {
+        ui.spacing_mut().item_spacing.y = 0.0;
+        fact(ui, name, address, true);
+        fact_note(
+            ui,
+            match kind {
+                RouteKind::Host => strings::ADDRESS_HOST,
+                RouteKind::Reflexive => strings::ADDRESS_REFLEXIVE,
+                RouteKind::Relay => strings::ADDRESS_RELAY,
+            },
+        );
+    });
+}
+
 fn kind(route: &Route) -> &'static str {
-    if route.relayed { strings::ROUTE_RELAYED } else { strings::ROUTE_DIRECT }
+    match (route.relayed, route.local_kind, route.remote_kind) {
+        (false, ..) => strings::ROUTE_DIRECT,
+        (true, RouteKind::Relay, RouteKind::Relay) => strings::ROUTE_RELAYED_BOTH,
+        (true, RouteKind::Relay, _) => strings::ROUTE_RELAYED_OWN,
+        (true, _, RouteKind::Relay) => strings::ROUTE_RELAYED_THEIRS,
+        (true, ..) => strings::ROUTE_RELAYED,
+    }
 }
 
 fn in_short(route: &Route, stats: &PeerStats) -> String {

@@ -99,6 +99,7 @@ fn contents(ui: &mut Ui, cx: &mut Cx<'_>, peer: &Peer, compared: Compared) {
         name: strings::COMPARE_FIELD,
         hint: strings::COMPARE_HINT,
         limit: 200,
+        secret: false,
         code: true,
         wrong: compared == Compared::Different,
     };

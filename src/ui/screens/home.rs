@@ -53,6 +53,7 @@ fn column(ui: &mut Ui, cx: &mut Cx<'_>) {
                         name: strings::PASTE_LINK,
                         hint: strings::LINK_HINT,
                         limit: LINK_LIMIT,
+                        secret: false,
                         code: false,
                         wrong,
                     };

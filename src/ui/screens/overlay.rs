@@ -152,6 +152,9 @@ fn notice_banner(notice: &Notice, cx: &Cx<'_>, meeting: &Meeting) -> Banner {
     let (icon, tone, words) = match notice {
         Notice::Reconnecting { name } => (Icon::WifiOff, BannerTone::Warning, strings::reconnecting(name, mic_on)),
         Notice::NoPath { name } => (Icon::WifiOff, BannerTone::Warning, strings::no_path(name)),
+        Notice::RouteRefused { name, why } => {
+            (Icon::ShieldAlert, BannerTone::Warning, strings::route_refused(name, why))
+        }
         Notice::RelayLost => (Icon::Server, BannerTone::Warning, strings::RELAY_LOST.to_owned()),
         Notice::CameraLost(why) => (Icon::VideoOff, BannerTone::Warning, strings::camera_lost(why)),
         Notice::MicLost(why) => (Icon::MicOff, BannerTone::Warning, strings::mic_lost(why)),

@@ -89,8 +89,14 @@ fn controls(ui: &mut Ui, cx: &mut Cx<'_>, prejoin: &PreJoin) {
     let t = tokens(ui.ctx());
     ui.spacing_mut().item_spacing.y = space::S;
     caption(ui, strings::YOUR_NAME);
-    let look =
-        Field { name: strings::YOUR_NAME, hint: strings::NAME_HINT, limit: NAME_LIMIT, code: false, wrong: false };
+    let look = Field {
+        name: strings::YOUR_NAME,
+        hint: strings::NAME_HINT,
+        limit: NAME_LIMIT,
+        secret: false,
+        code: false,
+        wrong: false,
+    };
     let typed = field(ui, &mut cx.local.name, &look);
     let entered = typed.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));
     ui.add_space(space::XS);

@@ -219,6 +219,13 @@ words! {
     ROUTE = "Route";
     ROUTE_DIRECT = "Direct";
     ROUTE_RELAYED = "Through a relay";
+    ROUTE_RELAYED_OWN = "Through your TURN server";
+    ROUTE_RELAYED_THEIRS = "Through their TURN server";
+    ROUTE_RELAYED_BOTH = "Through TURN servers on both sides";
+    ADDRESS_HOST = "The device's own";
+    ADDRESS_REFLEXIVE = "The router's";
+    ADDRESS_RELAY = "The TURN server's";
+    COUNTRY = "Country";
     ROUTE_NONE = "No path yet";
     OWN_ADDRESS = "Your address";
     THEIR_ADDRESS = "Their address";
@@ -287,6 +294,28 @@ words! {
     ANNOUNCE_EXPLAINED = "A link then keeps working nearby when addresses change.";
     OPEN_PORT = "Ask the router to open a port";
     OPEN_PORT_EXPLAINED = "So that people outside your network can reach a meeting you host.";
+    TURN = "TURN server";
+    TURN_HINT = "turn.example:3478";
+    TURN_USER = "TURN user name";
+    TURN_PASSWORD = "TURN password";
+    TURN_EXPLAINED = "It passes sealed media on where no direct way is found or wanted. It sees addresses, times and sizes.";
+    HIDE_ADDRESS = "Hide my address (always relay)";
+    HIDE_ADDRESS_EXPLAINED = "The people you meet see the TURN server's address in place of yours.";
+    HIDE_ADDRESS_NEEDS = "Name a TURN server above. Until then nothing is contacted.";
+    ONLY = "Allowed routes";
+    ONLY_EXPLAINED = "What is left empty allows all. What is not certain to be allowed is refused.";
+    ONLY_RELAYS = "Only these relays";
+    ONLY_RELAYS_HINT = "relay.example, turn.example";
+    ONLY_NETWORKS = "Only these networks";
+    ONLY_NETWORKS_HINT = "192.0.2.0/24, 2001:db8::/32";
+    ONLY_COUNTRIES = "Only these countries";
+    ONLY_COUNTRIES_HINT = "AT, CH, DE";
+    COUNTRY_TABLE = "Table of countries";
+    COUNTRY_TABLE_EXPLAINED = "A file that says which addresses belong to which country, as \u{201c}low,high,CC\u{201d} a line. It is read on this device.";
+    COUNTRY_TABLE_NONE = "No file";
+    COUNTRY_TABLE_FORGET = "Do without the table";
+    COUNTRY_TABLE_NEEDED = "Countries need a table of countries. Until then nothing is contacted.";
+    TABLE_FILES = "Table (CSV)";
     SYSTEM = "System";
     DARK = "Dark";
     LIGHT = "Light";
@@ -344,6 +373,10 @@ mod tests {
     fn words_are_in_sentence_case() {
         const PROPER: &[&str] = &[
             "QR",
+            "TURN",
+            "(CSV)",
+            "CH,",
+            "DE",
             "X25519",
             "ML-KEM-768",
             "AES-256-GCM",

@@ -42,6 +42,26 @@ pub fn host_verified(name: &str) -> String {
     format!("This is {}, whom you have verified", shown_name(name))
 }
 
+/// What the person allows stands in the way of a path.
+pub fn route_refused(name: &str, why: &str) -> String {
+    format!("No way to {} is used. {why}", shown_name(name))
+}
+
+/// A word of a list of allowed relays is none.
+pub fn no_relay(word: &str) -> String {
+    format!("“{word}” is neither the name nor the address of a relay. Until that is put right, nothing is contacted.")
+}
+
+/// A word of a list of allowed networks is none.
+pub fn no_network(word: &str) -> String {
+    format!("“{word}” is not a network such as 192.0.2.0/24. Until that is put right, nothing is contacted.")
+}
+
+/// A word of a list of allowed countries is none.
+pub fn no_country(word: &str) -> String {
+    format!("“{word}” is not a two-letter code such as DE. Until that is put right, nothing is contacted.")
+}
+
 /// No path to somebody has been found for a while.
 pub fn no_path(name: &str) -> String {
     format!("No way to {} has been found yet. Both networks may refuse direct connections.", shown_name(name))

@@ -25,7 +25,9 @@ pub(crate) use picker::{Choice, picker};
 pub(crate) use qr::{link_qr, qr};
 pub(crate) use sheet::{Sheet, sheet};
 pub(crate) use spinner::spinner;
-pub(crate) use text::{caption, centred_line, fact, heading, icon_line, marked_line, note, strong, text, title};
+pub(crate) use text::{
+    caption, centred_line, fact, fact_note, heading, icon_line, marked_line, note, strong, text, title,
+};
 pub(crate) use tile::{Tile, overlay_chip, tile};
 pub(crate) use toggle::{segments, switch};
 

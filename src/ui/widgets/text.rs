@@ -84,6 +84,16 @@ pub(crate) fn fact(ui: &mut Ui, name: &str, value: impl Into<String>, code: bool
     });
 }
 
+/// What explains the value of the fact before it, below that value.
+pub(crate) fn fact_note(ui: &mut Ui, words: &str) {
+    let t = tokens(ui.ctx());
+    ui.horizontal_top(|ui| {
+        ui.spacing_mut().interact_size.y = size::CAPTION;
+        ui.add_space(FACT_NAME + space::S);
+        text(ui, words, size::CAPTION, Weight::Regular, t.secondary);
+    });
+}
+
 /// An icon and words on one line, in the middle.
 pub(crate) fn centred_line(ui: &mut Ui, icon: Icon, words: &str, colour: Color32) {
     let galley = ui.painter().layout_no_wrap(words.to_owned(), font(size::BODY, Weight::Regular), colour);
