@@ -106,3 +106,22 @@ fn eight_people_are_all_in_the_list() {
     }
     assert!(script.commands().is_empty());
 }
+
+#[test]
+fn a_menu_and_its_question_are_worked_by_the_keyboard_alone() {
+    let mut script = Script::new(meeting(people(2)));
+    script.press(strings::PEOPLE);
+    script.window.get_by_label(&strings::more_about("Ben Okafor")).focus();
+    script.window.run();
+    let mut keys = |keys: &[egui::Key]| {
+        for key in keys {
+            script.window.key_press(*key);
+            script.window.run();
+        }
+        script.commands()
+    };
+    use egui::Key::{Enter, Tab};
+    // Verify, co-host: the second line.
+    let sent = keys(&[Enter, Tab, Tab, Enter]);
+    assert!(matches!(sent.as_slice(), [Command::SetCoHost { peer: 1, cohost: true }]));
+}

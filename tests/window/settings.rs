@@ -75,7 +75,7 @@ fn the_blocked_are_listed_and_heard_again_one_by_one() {
 
 /// Types into a field and leaves it.
 fn fill(script: &mut Script, name: &str, text: &str) {
-    script.window.get_by_role_and_label(Role::TextInput, name).scroll_to_me();
+    script.field(name).scroll_to_me();
     script.window.run();
     script.type_into(name, text);
     script.window.key_press(Key::Tab);

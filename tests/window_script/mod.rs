@@ -165,11 +165,17 @@ impl Script {
         self.press(name);
     }
 
+    /// The field of this name.
+    pub(crate) fn field(&self, name: &str) -> egui_kittest::Node<'_> {
+        let fields = [Role::TextInput, Role::PasswordInput];
+        self.window.get_by(|node| node.label().as_deref() == Some(name) && fields.contains(&node.role()))
+    }
+
     /// Types into the field of this name.
     pub(crate) fn type_into(&mut self, name: &str, text: &str) {
-        self.window.get_by_role_and_label(Role::TextInput, name).focus();
+        self.field(name).focus();
         self.window.run();
-        self.window.get_by_role_and_label(Role::TextInput, name).type_text(text);
+        self.field(name).type_text(text);
         self.window.run();
     }
 

@@ -14,6 +14,8 @@ use crate::ui::{strings, when};
 
 /// Height of a word's field in points.
 const WORD: f32 = 64.0;
+/// The same in a low window.
+const LOW_WORD: f32 = 46.0;
 
 pub(super) fn show(ui: &mut Ui, cx: &mut Cx<'_>) -> bool {
     let Stage::Meeting(meeting) = &cx.view.stage else { return true };
@@ -44,11 +46,10 @@ fn contents(ui: &mut Ui, meeting: &Meeting) {
         note(ui, strings::CODE_DIFFERS_ADVICE);
     } else if code.confirmed {
         icon_line(ui, Icon::ShieldCheck, strings::CODE_CONFIRMED, t.verified);
-    } else {
+    } else if !code.words.is_empty() {
         note(ui, strings::CODE_EXPLAINED);
     }
     if code.words.is_empty() {
-        ui.add_space(space::S);
         ui.horizontal(|ui| {
             spinner(ui, control::ICON);
             note(ui, strings::CODE_PENDING);
@@ -74,11 +75,13 @@ fn words(ui: &mut Ui, words: &[String]) {
     let t = tokens(ui.ctx());
     let width = (ui.available_width() - space::S) / 2.0;
     let rows = words.len().div_ceil(2);
-    let height = rows as f32 * (WORD + space::S) - space::S;
+    let word_height = if ui.ctx().content_rect().height() < 600.0 { LOW_WORD } else { WORD };
+    let height = rows as f32 * (word_height + space::S) - space::S;
     let (all, _) = ui.allocate_exact_size(vec2(ui.available_width(), height), Sense::hover());
     for (index, word) in words.iter().enumerate() {
-        let corner = all.min + vec2((index % 2) as f32 * (width + space::S), (index / 2) as f32 * (WORD + space::S));
-        let place = Rect::from_min_size(corner, vec2(width, WORD));
+        let corner =
+            all.min + vec2((index % 2) as f32 * (width + space::S), (index / 2) as f32 * (word_height + space::S));
+        let place = Rect::from_min_size(corner, vec2(width, word_height));
         let response = ui.interact(place, ui.scope_id().with(("word", index)), Sense::hover());
         response.widget_info(|| WidgetInfo::labeled(Role::Label, true, word));
         ui.painter().rect_filled(place, CornerRadius::same(radius::CARD), t.raised);

@@ -57,6 +57,8 @@ fn side(ui: &mut Ui, place: Rect, title: &str, contents: impl FnOnce(&mut Ui)) -
             });
         });
         ui.add_space(space::XS);
+        // The bar stands beside what it scrolls, in the panel's margin.
+        ui.spacing_mut().scroll.bar_outer_margin = -space::M;
         ScrollArea::vertical().id_salt(title).auto_shrink(false).show(ui, |ui| {
             ui.set_width(ui.available_width());
             ui.spacing_mut().item_spacing.y = space::S;

@@ -132,8 +132,9 @@ fn trust(ui: &mut Ui, cx: &mut Cx<'_>, peer: &Peer) {
         ui.set_height(control::TARGET);
         let width = ui.available_width();
         let button = 84.0;
-        ui.scope(|ui| {
+        ui.vertical(|ui| {
             ui.set_width(width - button - space::S);
+            ui.add_space((control::TARGET - MARK) / 2.0);
             verification(ui, &peer.verification);
         });
         let name = strings::verify_button(&peer.name);

@@ -3,7 +3,7 @@
 use egui::{Rect, Ui};
 
 use super::{person, relay_sight, side};
-use crate::engine::view::{Encryption, Meeting, Peer, PeerStats, Route, RouteKind};
+use crate::engine::view::{Encryption, Meeting, Peer, PeerStats, Route, RouteKind, Verification};
 use crate::ui::app::{Cx, Sheet};
 use crate::ui::icons::Icon;
 use crate::ui::screens::reachability;
@@ -32,6 +32,12 @@ pub(crate) fn show(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting, place: Rect)
     }
 }
 
+/// Something was compared and found different, or the host was caught lying.
+pub(crate) fn broken(meeting: &Meeting) -> bool {
+    let mismatch = meeting.peers.iter().any(|peer| peer.verification == Verification::Mismatch);
+    mismatch || meeting.code.differs || meeting.roster.forked.is_some()
+}
+
 fn state(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting) {
     let t = tokens(ui.ctx());
     caption(ui, strings::SECURITY_STATE);
@@ -45,7 +51,10 @@ fn state(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting) {
             Encryption::Agreeing => note(ui, strings::STATE_AGREEING),
             Encryption::Encrypted => icon_line(ui, Icon::Lock, strings::STATE_ENCRYPTED, t.text),
             Encryption::Verified => icon_line(ui, Icon::ShieldCheck, strings::STATE_VERIFIED, t.verified),
-            Encryption::Warning(sentence) => icon_line(ui, Icon::ShieldAlert, sentence, t.warning),
+            Encryption::Warning(sentence) => {
+                let colour = if broken(meeting) { t.danger_text } else { t.warning };
+                icon_line(ui, Icon::ShieldAlert, sentence, colour)
+            }
         };
         if !meeting.roster.hash.is_empty() {
             let entry = strings::roster_entry(meeting.roster.entry, &meeting.roster.hash);

@@ -5,11 +5,12 @@ use egui::{CornerRadius, Rect, Sense, Ui, WidgetInfo, pos2, vec2};
 
 use super::prejoin::{camera_tool, mic_tool};
 use super::stage::TOOLBAR;
-use crate::engine::view::{Encryption, Heir, Meeting, Notice, Verification};
+use crate::engine::view::{Encryption, Heir, Meeting, Notice};
 use crate::ui::app::{Cx, Panel, Sheet};
 use crate::ui::icons::{self, Icon};
 use crate::ui::panels::door;
 use crate::ui::panels::invites::Page;
+use crate::ui::panels::security::broken;
 use crate::ui::theme::{Weight, control, font, radius, size, space, tokens};
 use crate::ui::widgets::{Banner, BannerTone, Entry, focus_ring, lifted, menu, over, overlay_chip, tool_button};
 use crate::ui::{strings, when};
@@ -63,12 +64,6 @@ fn pill(ui: &Ui, area: Rect, left: f32, icon: Icon, words: &str, tip: &str) -> O
     focus_ring(ui, &response, (control::TARGET / 2.0) as u8);
     let pressed = response.on_hover_cursor(egui::CursorIcon::PointingHand).on_hover_text(tip).clicked();
     Some((rect.right(), pressed))
-}
-
-/// Something was compared and found different, or the host was caught lying.
-fn broken(meeting: &Meeting) -> bool {
-    let mismatch = meeting.peers.iter().any(|peer| peer.verification == Verification::Mismatch);
-    mismatch || meeting.code.differs || meeting.roster.forked.is_some()
 }
 
 /// The state of the encryption and the clock. Returns its right edge.

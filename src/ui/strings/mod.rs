@@ -201,8 +201,8 @@ words! {
     SECURITY_STATE = "State";
     STATE_ALONE = "Nobody else is here. Nothing is sent.";
     STATE_AGREEING = "Keys are being agreed between your devices. Nothing is sent until they are.";
-    STATE_ENCRYPTED = "Only the people here hold the keys. Compare safety numbers to be sure who they are.";
-    STATE_VERIFIED = "Only the people here hold the keys, and you have compared safety numbers with everyone.";
+    STATE_ENCRYPTED = "Only the people here hold the keys. Verify them to be sure who they are.";
+    STATE_VERIFIED = "Only the people here hold the keys, and you have verified everyone.";
     KEY_AGREEMENT = "Key agreement";
     KEY_AGREEMENT_VALUE = "X25519 and ML-KEM-768";
     POST_QUANTUM = "Post-quantum";

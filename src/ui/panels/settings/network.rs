@@ -66,8 +66,9 @@ fn allowed(ui: &mut Ui, cx: &mut Cx<'_>) {
         let room = ui.available_width() - choose - forget - space::S;
         let name = settings.country_table.as_ref().and_then(|path| path.file_name());
         let name = name.map_or_else(|| strings::COUNTRY_TABLE_NONE.into(), |name| name.to_string_lossy());
-        ui.scope(|ui| {
+        ui.vertical(|ui| {
             ui.set_width(room);
+            ui.add_space((control::TARGET - control::ICON) / 2.0);
             icon_line(ui, Icon::MapPin, name, tokens(ui.ctx()).secondary);
         });
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
