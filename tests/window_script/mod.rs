@@ -166,9 +166,9 @@ impl Script {
     }
 
     /// The field of this name.
-    pub(crate) fn field(&self, name: &str) -> egui_kittest::Node<'_> {
+    pub(crate) fn field<'a>(&'a self, name: &'a str) -> egui_kittest::Node<'a> {
         let fields = [Role::TextInput, Role::PasswordInput];
-        self.window.get_by(|node| node.label().as_deref() == Some(name) && fields.contains(&node.role()))
+        self.window.get_by(move |node| node.label().as_deref() == Some(name) && fields.contains(&node.role()))
     }
 
     /// Types into the field of this name.
