@@ -373,6 +373,7 @@ mod tests {
     fn words_are_in_sentence_case() {
         const PROPER: &[&str] = &[
             "QR",
+            "I",
             "TURN",
             "(CSV)",
             "CH,",

@@ -245,7 +245,7 @@ pub fn hand_over_title(name: &str) -> String {
 pub fn hand_over_explained(name: &str) -> String {
     let name = shown_name(name);
     format!(
-        "{name} then decides who comes in and who is removed. You stay as an ordinary member, and only {name} can make you host again."
+        "{name} then decides who comes in and who is removed. Your invite links stop working. You stay as an ordinary member, and only {name} can make you host again."
     )
 }
 
