@@ -1,9 +1,6 @@
 //! The key under which one member seals its media for a while.
 
-use super::{
-    entropy::{self, Entropy},
-    secret::Secret,
-};
+use super::{kdf, secret::Secret};
 
 /// A sender's base key and its number.
 ///
@@ -13,14 +10,15 @@ use super::{
 pub struct SenderKey {
     /// Counts up by one with every key of this sender in this meeting.
     pub generation: u32,
-    /// 32 random bytes.
+    /// SFrame base key (RFC 9605 §4.2) of all this sender's streams.
     pub base: Secret<32>,
 }
 
 impl SenderKey {
-    /// A fresh key with the number `generation`.
-    pub fn fresh(generation: u32, entropy: &mut dyn Entropy) -> Self {
-        Self { generation, base: entropy::secret(entropy) }
+    /// The key with the number `generation` that comes of 32 random bytes handed out and the hash of the roster entry whose
+    /// members they were handed to: HKDF(bytes, salt = hash, "sender key"). Whoever holds another list has another key.
+    pub fn bound(generation: u32, handed_out: &Secret<32>, roster: &[u8; 32]) -> Self {
+        Self { generation, base: kdf::derive(handed_out.expose(), roster, "sender key") }
     }
 
     /// A second copy, for handing the key to another part of the program.
@@ -32,14 +30,14 @@ impl SenderKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::entropy::Seeded;
 
     #[test]
-    fn every_generation_has_a_key_of_its_own() {
-        let mut entropy = Seeded(1);
-        let (first, second) = (SenderKey::fresh(0, &mut entropy), SenderKey::fresh(1, &mut entropy));
-        assert!(first.base != second.base);
-        assert!(first.duplicate().base == first.base);
-        assert_eq!((first.generation, second.generation), (0, 1));
+    fn a_key_belongs_to_the_list_that_it_was_drawn_for() {
+        let handed_out = Secret::new([1; 32]);
+        let key = SenderKey::bound(1, &handed_out, &[2; 32]);
+        assert!(key.base == SenderKey::bound(1, &handed_out, &[2; 32]).base);
+        assert!(key.base != SenderKey::bound(1, &handed_out, &[3; 32]).base);
+        assert!(key.base != SenderKey::bound(1, &Secret::new([9; 32]), &[2; 32]).base);
+        assert!(key.duplicate().base == key.base);
     }
 }

@@ -8,7 +8,7 @@
 //!
 //! | bytes | field |
 //! |---|---|
-//! | 1 | flags: 0x01 expiry present; others zero |
+//! | 1 | flags: 0x01 expiry present, 0x02 the host's name present; others zero |
 //! | 16 | room secret |
 //! | 32 | host's identity key (Ed25519) |
 //! | 32 | host's Noise static key for this meeting (X25519) |
@@ -17,6 +17,7 @@
 //! | 1 | number of relays, 1 to 8 |
 //! | … | relays, see [`RelayAddress`] |
 //! | 8 | expiry, seconds since 1970 BE, when flagged |
+//! | 2 + … | length BE and UTF-8 of the host's name, when flagged |
 
 use std::fmt;
 
@@ -24,6 +25,7 @@ use data_encoding::BASE64URL_NOPAD;
 use ring::digest;
 
 use super::relay_address::RelayAddress;
+use super::wire::{MAX_NAME_CHARS, is_name};
 use crate::crypto::identity::IdentityKey;
 use crate::crypto::kdf::derive;
 use crate::crypto::secret::Secret;
@@ -38,6 +40,7 @@ pub const MAX_RELAYS: usize = 8;
 const FRAME: usize = 3;
 const CHECKSUM: usize = 4;
 const FLAG_EXPIRY: u8 = 0x01;
+const FLAG_NAME: u8 = 0x02;
 /// A fragment of this many base64url characters in an `https` link is taken for a damaged one of ours. The shortest
 /// version 1 payload has 185.
 const OURS_FROM: usize = 64;
@@ -98,6 +101,9 @@ pub struct Invite {
     pub host_identity: IdentityKey,
     /// The host's Noise static key (X25519) for this meeting.
     pub host_static: [u8; 32],
+    /// What the host calls itself. The link is all that says so; whoever pastes it can be told when somebody they know goes
+    /// by that name and has another key.
+    pub host_name: Option<String>,
     /// Which invite this is.
     pub invite_id: InviteId,
     /// Known to the host and to whom the link was given.
@@ -132,6 +138,7 @@ impl Invite {
             room_secret: self.room_secret.duplicate(),
             host_identity: self.host_identity,
             host_static: self.host_static,
+            host_name: self.host_name.clone(),
             invite_id: self.invite_id,
             secret: self.secret.duplicate(),
             relays,
@@ -194,7 +201,8 @@ impl Invite {
 
     fn to_payload(&self) -> Vec<u8> {
         let mut out = vec![LINK_VERSION, 0, 0];
-        out.push(if self.expires.is_some() { FLAG_EXPIRY } else { 0 });
+        let name = self.host_name.as_deref().filter(|name| is_name(name));
+        out.push(if self.expires.is_some() { FLAG_EXPIRY } else { 0 } | if name.is_some() { FLAG_NAME } else { 0 });
         out.extend(self.room_secret.expose());
         out.extend(self.host_identity.0);
         out.extend(self.host_static);
@@ -203,6 +211,10 @@ impl Invite {
         out.push(self.relays.len() as u8);
         self.relays.iter().for_each(|relay| relay.encode(&mut out));
         out.extend(self.expires.map(u64::to_be_bytes).into_iter().flatten());
+        if let Some(name) = name {
+            out.extend((name.len() as u16).to_be_bytes());
+            out.extend(name.as_bytes());
+        }
         let length = ((out.len() + CHECKSUM) as u16).to_be_bytes();
         out[1..FRAME].copy_from_slice(&length);
         let sum = checksum(&out);
@@ -241,7 +253,7 @@ impl Invite {
         const SHORT: InviteError = InviteError::Invalid("a field is missing");
         let mut rest = body;
         let [flags] = take::<1>(&mut rest).ok_or(SHORT)?;
-        if flags & !FLAG_EXPIRY != 0 {
+        if flags & !(FLAG_EXPIRY | FLAG_NAME) != 0 {
             return Err(InviteError::Invalid("an unknown flag is set"));
         }
         let room_secret = Secret::new(take(&mut rest).ok_or(SHORT)?);
@@ -258,10 +270,14 @@ impl Invite {
             0 => None,
             _ => Some(u64::from_be_bytes(take(&mut rest).ok_or(SHORT)?)),
         };
+        let host_name = match flags & FLAG_NAME {
+            0 => None,
+            _ => Some(take_name(&mut rest)?),
+        };
         if !rest.is_empty() {
             return Err(InviteError::Invalid("something follows the last field"));
         }
-        Ok(Self { room_secret, host_identity, host_static, invite_id, secret, relays, expires })
+        Ok(Self { room_secret, host_identity, host_static, host_name, invite_id, secret, relays, expires })
     }
 
     fn shown_at(self, authority: &str) -> Result<Self, InviteError> {
@@ -310,6 +326,18 @@ fn checksum(content: &[u8]) -> [u8; CHECKSUM] {
     sum
 }
 
+fn take_name(input: &mut &[u8]) -> Result<String, InviteError> {
+    const BAD: InviteError = InviteError::Invalid("the host's name is none");
+    let length = usize::from(u16::from_be_bytes(take(input).ok_or(BAD)?));
+    if length > MAX_NAME_CHARS * 4 {
+        return Err(BAD);
+    }
+    let (name, rest) = input.split_at_checked(length).ok_or(BAD)?;
+    let name = std::str::from_utf8(name).ok().filter(|name| is_name(name)).ok_or(BAD)?;
+    *input = rest;
+    Ok(name.to_owned())
+}
+
 fn take<const N: usize>(input: &mut &[u8]) -> Option<[u8; N]> {
     let (head, rest) = input.split_first_chunk::<N>()?;
     *input = rest;
@@ -329,6 +357,7 @@ mod tests {
             room_secret: Secret::new([1; 16]),
             host_identity: IdentityKey([2; 32]),
             host_static: [3; 32],
+            host_name: None,
             invite_id: [4; 8],
             secret: Secret::new([5; 32]),
             relays: relays.iter().map(|relay| RelayAddress::from_setting(relay).unwrap()).collect(),
@@ -356,8 +385,10 @@ mod tests {
     fn a_link_reads_back_as_the_invite_it_was_made_from() {
         for relays in [&["relay.example"][..], &["ws://192.0.2.7:9"], &["ws://[2001:db8::1]", "relay.example:1"]] {
             for expires in [None, Some(NOW + 1)] {
-                let invite = invite(relays, expires);
-                assert_eq!(Invite::parse(&invite.to_link(), NOW), Ok(invite));
+                for host_name in [None, Some("Ana Lindqvist".to_owned()), Some("\u{1f600}".repeat(64))] {
+                    let invite = Invite { host_name, ..invite(relays, expires) };
+                    assert_eq!(Invite::parse(&invite.to_link(), NOW), Ok(invite));
+                }
             }
         }
     }
@@ -433,7 +464,15 @@ mod tests {
     fn content_that_was_made_wrongly_is_refused_with_a_right_checksum_too() {
         use InviteError::Invalid;
         assert_eq!(error(&forged(|payload| payload[0] = 0)), Invalid("version 0 does not exist"));
-        assert_eq!(error(&forged(|payload| payload[3] = 2)), Invalid("an unknown flag is set"));
+        assert_eq!(error(&forged(|payload| payload[3] = 4)), Invalid("an unknown flag is set"));
+        assert_eq!(error(&forged(|payload| payload[3] = 2)), Invalid("the host's name is none"));
+        for name in [&b"\x00\x00"[..], b"\x00\x05Ana", b"\x00\x04 Ana", b"\x00\x02\xff\xfe", b"\xff\xffAna"] {
+            let with_name = forged(|payload| {
+                payload[3] = 2;
+                payload.extend(name);
+            });
+            assert_eq!(error(&with_name), Invalid("the host's name is none"), "{name:?}");
+        }
         assert_eq!(error(&forged(|payload| payload.push(0))), Invalid("something follows the last field"));
         assert_eq!(error(&forged(|payload| payload.truncate(60))), Invalid("a field is missing"));
         let count = 3 + 1 + 16 + 32 + 32 + 8 + 32;
@@ -446,7 +485,8 @@ mod tests {
     #[test]
     fn a_link_has_room_for_eight_long_names() {
         let long = format!("{}.{}.{}.{}", "a".repeat(63), "b".repeat(63), "c".repeat(63), "d".repeat(61));
-        let invite = invite(&[long.as_str(); MAX_RELAYS], Some(u64::MAX));
+        let mut invite = invite(&[long.as_str(); MAX_RELAYS], Some(u64::MAX));
+        invite.host_name = Some("\u{1f600}".repeat(MAX_NAME_CHARS));
         assert!(invite.to_link().len() < MAX_TEXT);
         assert_eq!(Invite::parse(&invite.to_link(), NOW).as_ref(), Ok(&invite));
         let one_more = vec![RelayAddress::from_setting("relay.example").unwrap(); MAX_RELAYS + 1];

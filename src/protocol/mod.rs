@@ -6,11 +6,14 @@
 //! byte what this module sends.
 
 pub mod envelope;
+pub mod group_code;
 pub mod invite;
 pub mod link;
+pub mod log;
 pub mod media_header;
 pub mod meeting;
 pub mod relay_address;
+pub mod roster;
 pub mod timers;
 pub mod wire;
 

@@ -21,12 +21,27 @@ pub const PING: Duration = Duration::from_secs(5);
 pub const SILENCE: Duration = Duration::from_secs(30);
 /// The same, once the relay said that the peer's connection is gone.
 pub const SILENCE_AFTER_LEAVING: Duration = Duration::from_secs(10);
+/// Silence of the host after which others believe whoever it named as heir.
+pub const HOST_QUIET: Duration = Duration::from_secs(10);
+/// How long after a silence a host takes its heir's word that it was lost: the heir's claim is among the first things to
+/// arrive.
+pub const YIELD: Duration = Duration::from_secs(30);
+/// How long a member waits to be called by another before it calls itself.
+pub const PAIR_WAIT: Duration = Duration::from_secs(2);
+/// Pause before a member is called again after a session with it ended badly.
+pub const PAIR_AGAIN: Duration = Duration::from_secs(5);
+/// How long the list of people must stand before a code is agreed for it.
+pub const CODE_SETTLE: Duration = Duration::from_secs(1);
+/// After this long an agreement that did not come about is begun anew.
+pub const CODE_AGAIN: Duration = Duration::from_secs(8);
 /// First pause before an unacknowledged message is sent again.
 pub const RESEND_FIRST: Duration = Duration::from_secs(1);
 /// Longest such pause.
 pub const RESEND_MOST: Duration = Duration::from_secs(8);
 /// Age at which a sender replaces its key.
 pub const KEY_LIFETIME: Duration = Duration::from_secs(300);
+/// Changes that follow each other within this time get one key and not one each.
+pub const KEY_COALESCE: Duration = Duration::from_millis(500);
 /// How long a sender waits for acknowledgements before it seals with a new key all the same.
 pub const KEY_SWITCH: Duration = Duration::from_secs(1);
 /// How long a receiver still opens frames of an older key after a newer one has come.

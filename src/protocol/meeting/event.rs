@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use crate::crypto::identity::IdentityKey;
 use crate::crypto::sender_keys::SenderKey;
+use crate::protocol::group_code::{Code, CodeError};
 use crate::protocol::invite::InviteId;
+use crate::protocol::roster::{EntryHash, Head, MemberRole, RosterError};
 use crate::protocol::wire::{DeclineReason, LeaveReason, WireError};
 
 /// A connection at the relay, numbered by the relay.
@@ -23,6 +25,34 @@ pub struct Transmit {
     pub payload: Vec<u8>,
 }
 
+/// The roster in force, in the terms of this program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RosterState {
+    /// Number of the entry.
+    pub counter: u64,
+    /// Its hash.
+    pub hash: EntryHash,
+    /// Nobody new comes in.
+    pub locked: bool,
+    /// What we may do.
+    pub own_role: MemberRole,
+    /// What the others may do.
+    pub roles: Vec<(PeerNo, MemberRole)>,
+    /// Who takes over if the host is lost.
+    pub heir: Heir,
+}
+
+/// Who takes over if the host is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heir {
+    /// Nobody.
+    Nobody,
+    /// We.
+    Own,
+    /// Somebody else.
+    Peer(PeerNo),
+}
+
 /// Something that happened. Poll until `None` after every call.
 pub enum Event {
     /// Guest: the host has proven the identity that the link names, and has our knock. We are in the lobby.
@@ -32,20 +62,20 @@ pub enum Event {
         /// As in the link.
         identity: IdentityKey,
     },
-    /// Host: somebody with a valid invite and a proven identity asks to be let in.
+    /// Host and co-hosts: somebody with a valid invite and a proven identity asks to be let in.
     Knocked {
         /// To admit or decline by.
         peer: PeerNo,
-        /// Proven.
+        /// Proven to the host.
         identity: IdentityKey,
         /// What they call themselves; nothing proves it.
         name: String,
-        /// The invite they used.
-        invite: InviteId,
+        /// The invite they used; a co-host is not told.
+        invite: Option<InviteId>,
         /// This identity had been admitted to this meeting before.
         returning: bool,
     },
-    /// Host: a knocker has gone, or came again under another number.
+    /// Host and co-hosts: a knocker has gone, or came again under another number.
     KnockGone {
         /// Who.
         peer: PeerNo,
@@ -55,21 +85,52 @@ pub enum Event {
         /// Since the meeting began.
         total: u64,
     },
-    /// Both: the peer is in the meeting with us. From here on offers, candidates and keys are exchanged. The guest's engine
-    /// makes the offer at once.
-    Admitted {
-        /// Who.
-        peer: PeerNo,
-        /// Proven.
-        identity: IdentityKey,
-        /// What they call themselves.
-        name: String,
+    /// Host: somebody who holds an invite called with a suite that is not spoken here (without ML-KEM, say), and was told so.
+    SuiteRefused {
+        /// What they wanted to speak.
+        suite: u8,
+    },
+    /// Both: we are in the meeting. A host hears this at once.
+    Entered {
         /// Our sender index, for the KID of what we seal.
         own_index: u16,
-        /// Theirs.
-        peer_index: u16,
         /// The meeting's id: the metadata (AAD) of every sealed frame.
         meeting: [u8; 32],
+    },
+    /// Both: the roster names somebody who is in the meeting with us. Names come from here and from nowhere else.
+    Joined {
+        /// Who, from now on.
+        peer: PeerNo,
+        /// As the host certified.
+        identity: IdentityKey,
+        /// As the host certified.
+        name: String,
+        /// Their sender index.
+        index: u16,
+    },
+    /// Both: a session with a member stands, and the identity that the roster names is proven. Descriptions, candidates and
+    /// keys pass from here on.
+    Paired {
+        /// With whom.
+        peer: PeerNo,
+        /// Our engine makes the offer, at once.
+        offers: bool,
+    },
+    /// Both: the session with a member has ended, though the roster still names it. It may be paired anew.
+    Unpaired {
+        /// With whom.
+        peer: PeerNo,
+    },
+    /// Both: the roster in force, after each change.
+    Roster(RosterState),
+    /// Both: a code for everyone who is here; `None` when the one before holds no longer.
+    Code(Option<Code>),
+    /// Both: the host signed two entries for one place: somebody is shown another list. Nothing is sealed any more.
+    Forked {
+        /// What is in force here.
+        ours: Head,
+        /// What came.
+        other: Head,
     },
     /// Both: a session description arrived.
     Offer {
@@ -139,7 +200,7 @@ pub enum Event {
         /// Who.
         peer: PeerNo,
     },
-    /// Both: somebody who had been admitted is no longer in the meeting. Their keys are to be forgotten.
+    /// Both: somebody is no longer in the meeting. Their keys are to be forgotten.
     Left {
         /// Who.
         peer: PeerNo,
@@ -161,7 +222,14 @@ impl Event {
             Self::Knocked { .. } => "knocked",
             Self::KnockGone { .. } => "knock gone",
             Self::RefusedAtDoor { .. } => "refused at the door",
-            Self::Admitted { .. } => "admitted",
+            Self::SuiteRefused { .. } => "suite refused",
+            Self::Entered { .. } => "entered",
+            Self::Joined { .. } => "joined",
+            Self::Paired { .. } => "paired",
+            Self::Unpaired { .. } => "unpaired",
+            Self::Roster(_) => "roster",
+            Self::Code(_) => "code",
+            Self::Forked { .. } => "forked",
             Self::Offer { .. } => "offer",
             Self::Answer { .. } => "answer",
             Self::Candidate { .. } => "candidate",
@@ -200,8 +268,12 @@ pub enum Departure {
     Broke(Violation),
     /// They came in anew (after a crash, say) and knock again.
     Replaced,
-    /// This program removed them.
+    /// This program gave them up: nothing was heard of them.
     Dropped,
+    /// The host, as the roster says, sent them out.
+    Removed,
+    /// The roster no longer names them, since they left or were lost.
+    Listed,
 }
 
 /// Why a meeting is over for this program.
@@ -225,6 +297,11 @@ pub enum End {
     WrongHost(HostProof),
     /// The host broke the protocol.
     HostBroke(Violation),
+    /// The host's program does not speak this suite, and said what it speaks.
+    SuiteRefused {
+        /// What it speaks.
+        suite: u8,
+    },
 }
 
 /// What was wrong with the proof of the host's identity.
@@ -259,9 +336,15 @@ pub enum Violation {
     /// An acknowledgement of a key that was never handed out.
     #[error("a key that was never sent is acknowledged")]
     UnknownGeneration,
-    /// Two members with one sender index.
-    #[error("the sender indices are not distinct")]
-    IndexCollision,
+    /// A roster entry that is none, or not the host's.
+    #[error("roster: {0}")]
+    Roster(RosterError),
+    /// An heir that says the host is lost, to a host that has heard it all the time.
+    #[error("the heir takes over from a host that is here")]
+    FalseSuccession,
+    /// A step of the group code that is not right.
+    #[error("group code: {0}")]
+    Code(CodeError),
     /// More messages than anyone needs.
     #[error("too many messages")]
     TooFast,
@@ -288,6 +371,16 @@ pub struct Counters {
     pub unknown_session: u64,
     /// Sessions closed because the peer broke the protocol.
     pub violations: u64,
+    /// Roster entries refused.
+    pub bad_entries: u64,
+    /// Steps of a group code refused.
+    pub bad_codes: u64,
+    /// Sender keys refused: their generation did not rise.
+    pub stale_keys: u64,
+    /// Calls for another suite, refused with a word.
+    pub suites_refused: u64,
+    /// Handshakes and proofs of whoever is not the member it claims to be.
+    pub false_members: u64,
 }
 
 /// Why a request to a meeting was not carried out.
@@ -297,6 +390,12 @@ pub enum MeetingError {
     /// Only a host can do this.
     #[error("only the host can do this")]
     NotHost,
+    /// Only a host or a co-host can do this.
+    #[error("only the host or a co-host can do this")]
+    NotInCharge,
+    /// The meeting is locked.
+    #[error("the meeting is locked")]
+    Locked,
     /// Nobody of this number, or no longer.
     #[error("there is no such peer")]
     NoSuchPeer,
@@ -309,6 +408,9 @@ pub enum MeetingError {
     /// All seats are taken.
     #[error("the meeting is full")]
     Full,
+    /// The roster takes no such member, who is turned away: another has its static key.
+    #[error("the roster cannot list this member")]
+    Unlistable,
     /// The meeting is over.
     #[error("the meeting is over")]
     Over,

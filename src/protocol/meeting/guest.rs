@@ -2,24 +2,20 @@
 
 use std::time::Instant;
 
-use super::event::{ConnId, End, Event, HostProof, MeetingError, PeerNo, Transmit, Violation};
-use super::members::Core;
-use super::peer::{Peer, Phase};
-use crate::crypto::handshake::{Initiator, StaticKey};
+use super::call::{Answer, Call, Callee};
+use super::core::Core;
+use super::event::{ConnId, End, Event, HostProof, MeetingError, PeerNo, Violation};
+use super::peer::{Peer, Phase, Wire};
+use super::seat::Seat;
 use crate::crypto::identity::IdentityKey;
-use crate::protocol::envelope::{Attempt, DoorKey, Envelope, PROOF_CONTEXT, prologue, proof_statement};
+use crate::protocol::envelope::{Attempt, DoorKey, DoorTag, PROOF_CONTEXT, Roles, proof_statement};
 use crate::protocol::invite::{Invite, InviteId};
-use crate::protocol::timers::{ATTEMPT, HALF_OPEN, HANDSHAKE_RESEND, REACH, RateLimit, Timers};
-use crate::protocol::wire::{DeclineReason, LeaveReason, Message};
-
-/// Answers at once, and a second, that are looked at. Each forged one costs a decapsulation.
-const ANSWERS_BURST: u32 = 32;
-const ANSWERS_PER_SECOND: u32 = 16;
+use crate::protocol::roster::Roster;
+use crate::protocol::timers::{ATTEMPT, HALF_OPEN, REACH, Timers};
+use crate::protocol::wire::{DeclineReason, Message};
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum GuestTimer {
-    /// Repeat the handshake message.
-    Resend,
     /// This attempt leads nowhere.
     Attempt,
     /// The host cannot be reached.
@@ -27,10 +23,8 @@ enum GuestTimer {
 }
 
 enum Stage {
-    /// The first message is ready, or out and unanswered.
-    Calling { attempt: Attempt, initiator: Box<Initiator>, first: Vec<u8> },
-    /// The handshake is done for us; the host has yet to get the third message and to prove its identity.
-    Proving { peer: PeerNo, third: Vec<u8> },
+    /// The handshake is under way, or done and the host's proof still due.
+    Calling(Box<Call>),
     /// The host has proven its identity; it has yet to acknowledge our proof and knock.
     Knocking { peer: PeerNo },
     /// In the lobby or beyond.
@@ -40,18 +34,13 @@ enum Stage {
 }
 
 pub(super) struct Approach {
-    static_key: StaticKey,
     host_identity: IdentityKey,
-    host_static: [u8; 32],
     invite: InviteId,
-    pub(super) room_id: [u8; 32],
-    prologue: Vec<u8>,
-    door: DoorKey,
+    callee: Callee,
     stage: Stage,
     /// The relay has been reached once, and the time runs.
     begun: bool,
     timers: Timers<GuestTimer>,
-    answers: RateLimit,
     forged: u32,
 }
 
@@ -60,34 +49,37 @@ impl Approach {
         if invite.host_identity == core.identity.key() {
             return Err(MeetingError::OwnInvite);
         }
-        let room_id = invite.room_id();
-        let static_key = StaticKey::from_entropy(core.entropy.as_mut());
-        let prologue = prologue(&room_id);
-        let door = DoorKey::new(&invite.secret, &room_id);
-        let stage = draw(core, &static_key, &invite.host_static, &prologue, &door)?;
+        let door = DoorKey::new(&invite.secret, &core.room_id);
+        let callee = Callee { static_key: invite.host_static, door, roles: Roles::HostGuest };
+        let call = Call::draw(&callee, &core.room_id, &core.static_key, core.entropy.as_mut())
+            .map_err(|_| MeetingError::UnusableKey)?;
         Ok(Self {
-            static_key,
             host_identity: invite.host_identity,
-            host_static: invite.host_static,
             invite: invite.invite_id,
-            room_id,
-            prologue,
-            door,
-            stage,
+            callee,
+            stage: Stage::Calling(Box::new(call)),
             begun: false,
             timers: Timers::new(),
-            answers: RateLimit::new(ANSWERS_BURST, ANSWERS_PER_SECOND),
             forged: 0,
         })
     }
 
+    /// The session that this stage stands on.
+    fn peer(&self) -> Option<PeerNo> {
+        match &self.stage {
+            Stage::Calling(call) => call.proving(),
+            Stage::Knocking { peer } | Stage::Reached { peer } => Some(*peer),
+            Stage::Over => None,
+        }
+    }
+
     /// Begins again, with a handshake that has nothing in common with the one before.
     fn call_anew(&mut self, core: &mut Core, now: Instant) {
-        if let Stage::Proving { peer, .. } | Stage::Knocking { peer } | Stage::Reached { peer } = self.stage {
+        if let Some(peer) = self.peer() {
             core.peers.remove(&peer);
         }
-        match draw(core, &self.static_key, &self.host_static, &self.prologue, &self.door) {
-            Ok(stage) => self.stage = stage,
+        match Call::draw(&self.callee, &core.room_id, &core.static_key, core.entropy.as_mut()) {
+            Ok(call) => self.stage = Stage::Calling(Box::new(call)),
             // What worked at the start does not fail now; and if it does, the deadline for reaching the host stands.
             Err(_) => return,
         }
@@ -95,15 +87,10 @@ impl Approach {
         self.send_handshake(core, now, None);
     }
 
-    /// Sends the handshake message that awaits an answer, the same bytes each time.
     fn send_handshake(&mut self, core: &mut Core, now: Instant, to: Option<ConnId>) {
-        let (to, payload) = match &self.stage {
-            Stage::Calling { first, .. } => (to, first.clone()),
-            Stage::Proving { peer, third } => (core.peers.get(peer).and_then(|peer| peer.conn), third.clone()),
-            Stage::Knocking { .. } | Stage::Reached { .. } | Stage::Over => return,
-        };
-        core.transmits.push_back(Transmit { to, payload });
-        self.timers.set(GuestTimer::Resend, now + HANDSHAKE_RESEND);
+        if let Stage::Calling(call) = &mut self.stage {
+            call.send(core, now, to);
+        }
     }
 
     pub(super) fn handle_relay_up(&mut self, core: &mut Core, now: Instant) {
@@ -115,8 +102,11 @@ impl Approach {
 
     /// Somebody came into the room: perhaps the host.
     pub(super) fn handle_relay_arrived(&mut self, core: &mut Core, now: Instant, conn: ConnId) {
-        if self.begun && matches!(self.stage, Stage::Calling { .. }) {
-            self.send_handshake(core, now, Some(conn));
+        if let Stage::Calling(call) = &mut self.stage
+            && self.begun
+            && call.is_calling()
+        {
+            call.send(core, now, Some(conn));
         }
     }
 
@@ -128,27 +118,47 @@ impl Approach {
         attempt: Attempt,
         message: &[u8],
     ) {
-        let Stage::Calling { attempt: own, initiator, .. } = &mut self.stage else { return };
-        if *own != attempt || !self.answers.allows(now) {
+        let Stage::Calling(call) = &mut self.stage else { return };
+        if call.attempt != attempt {
             return;
         }
-        let Ok((session, third)) = initiator.handle_second(message) else {
-            core.counters.forged_handshakes += 1;
-            self.forged = self.forged.saturating_add(1);
-            return;
-        };
-        let peer = core.add(Peer::new(now, attempt, session, from, self.invite));
-        let third = Envelope::Third { attempt, message: &third }.to_bytes();
-        self.stage = Stage::Proving { peer, third };
-        self.timers.set(GuestTimer::Attempt, now + ATTEMPT);
-        self.send_handshake(core, now, None);
+        match call.handle_second(now, message) {
+            (Answer::Nothing, _) => {}
+            (Answer::Forged, _) => {
+                core.counters.forged_handshakes += 1;
+                self.forged = self.forged.saturating_add(1);
+            }
+            (Answer::Session(session), third) => {
+                let peer = core.add(Peer::new(now, Wire::new(attempt, *session, from, true), self.invite));
+                call.proves(peer, &third);
+                self.timers.set(GuestTimer::Attempt, now + ATTEMPT);
+                call.send(core, now, None);
+            }
+        }
+    }
+
+    /// The host does not speak this suite; it could say so because it holds the invite.
+    pub(super) fn handle_refused(
+        &mut self,
+        core: &mut Core,
+        now: Instant,
+        attempt: &Attempt,
+        tag: &DoorTag,
+        suite: u8,
+    ) {
+        if let Stage::Calling(call) = &self.stage
+            && call.is_refused(&self.callee.door, attempt, suite, tag)
+        {
+            self.close();
+            core.end(now, End::SuiteRefused { suite }, None);
+        }
     }
 
     /// Something authentic came: perhaps the acknowledgement of the knock, which alone makes sure that the host knows of it.
     pub(super) fn check_knock(&mut self, core: &mut Core) {
         if let Stage::Knocking { peer: no } = self.stage
             && let Some(peer) = core.peers.get(&no)
-            && peer.link.is_drained()
+            && peer.is_drained()
         {
             self.stage = Stage::Reached { peer: no };
             self.timers.clear();
@@ -177,9 +187,9 @@ impl Approach {
         let Some(peer) = core.peers.get_mut(&no) else { return Ok(()) };
         match (peer.phase, message) {
             (Phase::Proving, Message::Proof { identity, signature }) => {
-                let session = peer.link.session();
+                let Some(session) = peer.wire.as_ref().map(|wire| wire.link.session()) else { return Ok(()) };
                 let statement = proof_statement(false, session.remote_static(), session.hash());
-                let own_statement = proof_statement(true, &self.static_key.public(), session.hash());
+                let own_statement = proof_statement(true, &core.static_key.public(), session.hash());
                 let fault = if identity != self.host_identity {
                     Some(HostProof::OtherIdentity)
                 } else {
@@ -195,7 +205,6 @@ impl Approach {
                 peer.phase = Phase::Waiting;
                 peer.ping(now);
                 self.stage = Stage::Knocking { peer: no };
-                self.timers.stop(GuestTimer::Resend);
                 // As long as the host waits for the knock before it forgets this session.
                 self.timers.set(GuestTimer::Attempt, now + HALF_OPEN);
                 let signature = core.identity.sign(PROOF_CONTEXT, &own_statement);
@@ -204,13 +213,26 @@ impl Approach {
                 core.send(no, &Message::Knock { name });
                 Ok(())
             }
-            (Phase::Waiting, Message::Admit { name, your_index, my_index, meeting }) => {
-                if your_index == my_index {
-                    return Err(Violation::IndexCollision);
+            (Phase::Waiting, Message::Admit { your_index, meeting, secret, roster }) => {
+                let own = (&core.identity.key(), &core.static_key.public(), your_index);
+                let entered = Roster::enter(meeting, *roster, &self.host_identity, &self.callee.static_key, own);
+                let entered = entered.map_err(|error| {
+                    core.counters.bad_entries += 1;
+                    Violation::Roster(error)
+                })?;
+                let own_static = core.static_key.public();
+                let host = entered.current().host().cloned();
+                let first = entered.last().clone();
+                core.seat = Some(Seat::new(your_index, meeting, secret, &core.room_id, &own_static, entered));
+                core.events.push_back(Event::Entered { own_index: your_index, meeting });
+                if let (Some(host), Some(peer)) = (host, core.peers.get_mut(&no)) {
+                    peer.phase = Phase::Member;
+                    (peer.index, peer.name) = (host.index, host.name.clone());
+                    let (identity, name, index) = (host.identity, host.name, host.index);
+                    core.events.push_back(Event::Joined { peer: no, identity, name, index });
                 }
-                peer.name = name;
-                core.own_index = your_index;
-                core.admit(now, no, my_index, meeting);
+                core.live_by(now, &first);
+                core.greet(now, no, true);
                 Ok(())
             }
             (Phase::Waiting, Message::Decline { reason }) => {
@@ -221,19 +243,22 @@ impl Approach {
         }
     }
 
-    /// The engine gives a host up that has fallen silent.
-    pub(super) fn drop_host(&mut self, core: &mut Core, now: Instant) {
-        core.end(now, End::HostLost, Some(LeaveReason::Dropped));
-    }
-
     pub(super) fn timeout(&self) -> Option<Instant> {
-        self.timers.next()
+        let resend = match &self.stage {
+            Stage::Calling(call) => call.timeout(),
+            _ => None,
+        };
+        super::keys::earliest([self.timers.next(), resend])
     }
 
     pub(super) fn handle_timeout(&mut self, core: &mut Core, now: Instant) {
+        if let Stage::Calling(call) = &mut self.stage
+            && call.is_due(now)
+        {
+            call.send(core, now, None);
+        }
         while let Some(timer) = self.timers.pop_due(now) {
             match timer {
-                GuestTimer::Resend => self.send_handshake(core, now, None),
                 GuestTimer::Attempt => self.call_anew(core, now),
                 GuestTimer::Reach => {
                     self.close();
@@ -247,21 +272,4 @@ impl Approach {
         self.stage = Stage::Over;
         self.timers.clear();
     }
-}
-
-/// A first message with fresh keys, under a fresh attempt.
-fn draw(
-    core: &mut Core,
-    static_key: &StaticKey,
-    host_static: &[u8; 32],
-    prologue: &[u8],
-    door: &DoorKey,
-) -> Result<Stage, MeetingError> {
-    let mut attempt = [0; 8];
-    core.entropy.fill(&mut attempt);
-    let (initiator, message) = Initiator::start(prologue, static_key, host_static, door.psk(), core.entropy.as_mut())
-        .map_err(|_| MeetingError::UnusableKey)?;
-    let tag = door.tag(&attempt, &message);
-    let first = Envelope::First { attempt, tag, message: &message }.to_bytes();
-    Ok(Stage::Calling { attempt, initiator: Box::new(initiator), first })
 }

@@ -1,16 +1,17 @@
-//! One session with one peer: where it is, how far it has come, and what is due with it.
+//! One other person: how far they have come, the session with them, and what is due with it.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::event::{ConnId, Transmit};
+use super::event::{ConnId, PeerNo, Transmit};
 use super::keys::{PeerKeys, earliest};
 use crate::crypto::identity::IdentityKey;
 use crate::crypto::session::Session;
 use crate::protocol::envelope::{Attempt, Envelope};
 use crate::protocol::invite::InviteId;
 use crate::protocol::link::{Link, LinkError};
-use crate::protocol::timers::{LINGER, PING, RateLimit, SILENCE, SILENCE_AFTER_LEAVING, Timers};
+use crate::protocol::roster::{Listed, NOBODY};
+use crate::protocol::timers::{HOST_QUIET, LINGER, PING, RateLimit, SILENCE, SILENCE_AFTER_LEAVING, Timers};
 use crate::protocol::wire::{Message, WireError};
 
 /// Pings whose answer is awaited.
@@ -28,7 +29,7 @@ pub(super) enum Phase {
     Proven,
     /// Host: knocks. Guest: in the lobby.
     Waiting,
-    /// In the meeting.
+    /// In the meeting, as the roster in force says.
     Member,
     /// Over, but for the delivery of what was said last.
     Closing,
@@ -42,49 +43,90 @@ pub(super) enum PeerTimer {
     Ping,
     /// Nothing was heard for too long.
     Silence,
+    /// Time to call a member with whom there is no session.
+    Pair,
 }
 
-pub(super) struct Peer {
+/// The session with a peer, and where the peer is.
+pub(super) struct Wire {
     pub(super) attempt: Attempt,
     pub(super) link: Link,
     /// Where the peer is at the relay; `None`: somewhere in the room.
     pub(super) conn: Option<ConnId>,
+    /// This side called.
+    pub(super) called: bool,
+    pings: VecDeque<(u64, Instant)>,
+    next_ping: u64,
+}
+
+impl Wire {
+    pub(super) fn new(attempt: Attempt, session: Session, conn: ConnId, called: bool) -> Self {
+        Self { attempt, link: Link::new(session), conn: Some(conn), called, pings: VecDeque::new(), next_ping: 0 }
+    }
+}
+
+pub(super) struct Peer {
+    /// `None` for a member with whom there is no session (yet, or any more).
+    pub(super) wire: Option<Wire>,
     pub(super) phase: Phase,
-    /// Proven, from [`Phase::Proven`] on.
+    /// Proven, from [`Phase::Proven`] on; of a member without a session as the roster has it.
     pub(super) identity: Option<IdentityKey>,
     pub(super) name: String,
     pub(super) index: u16,
     /// Host: the invite used.
     pub(super) invite: InviteId,
-    /// No key of ours goes there and none from there is opened: safety numbers differed.
+    /// A session between members whose proof is still due: the member that it claims to be with.
+    pub(super) claims: Option<PeerNo>,
+    /// No key of ours goes there and none from there is opened: safety numbers differed, or a rule was broken.
     pub(super) stopped: bool,
+    /// They said goodbye, or broke a rule; the roster may not say so yet.
+    pub(super) gone: bool,
     pub(super) silent: bool,
     pub(super) keys: PeerKeys,
     pub(super) timers: Timers<PeerTimer>,
-    pings: VecDeque<(u64, Instant)>,
-    next_ping: u64,
+    /// When something authentic last came.
+    pub(super) heard: Instant,
+    /// When something came after a long silence.
+    pub(super) back: Option<Instant>,
     rate: RateLimit,
 }
 
 impl Peer {
-    pub(super) fn new(now: Instant, attempt: Attempt, session: Session, conn: ConnId, invite: InviteId) -> Self {
-        let mut timers = Timers::new();
-        timers.set(PeerTimer::Silence, now + SILENCE);
+    pub(super) fn new(now: Instant, wire: Wire, invite: InviteId) -> Self {
+        let mut peer = Self::without_session(now);
+        peer.wire = Some(wire);
+        peer.invite = invite;
+        peer.timers.set(PeerTimer::Silence, now + SILENCE);
+        peer
+    }
+
+    /// A member that the roster names.
+    pub(super) fn listed(now: Instant, listed: &Listed) -> Self {
         Self {
-            attempt,
-            link: Link::new(session),
-            conn: Some(conn),
+            phase: Phase::Member,
+            identity: Some(listed.identity),
+            name: listed.name.clone(),
+            index: listed.index,
+            ..Self::without_session(now)
+        }
+    }
+
+    fn without_session(now: Instant) -> Self {
+        Self {
+            wire: None,
             phase: Phase::Proving,
             identity: None,
             name: String::new(),
-            index: 0,
-            invite,
+            index: NOBODY,
+            invite: [0; 8],
+            claims: None,
             stopped: false,
+            gone: false,
             silent: false,
             keys: PeerKeys::new(),
-            timers,
-            pings: VecDeque::new(),
-            next_ping: 0,
+            timers: Timers::new(),
+            heard: now,
+            back: None,
             rate: RateLimit::new(BURST, PER_SECOND),
         }
     }
@@ -98,24 +140,36 @@ impl Peer {
         self.phase == Phase::Member
     }
 
-    /// Queues a message. Errors: its text is out of bounds, or the peer acknowledges nothing.
+    /// A member to whom something can be said.
+    pub(super) fn is_paired(&self) -> bool {
+        self.is_member() && !self.gone && self.wire.is_some()
+    }
+
+    /// Queues a message. Errors: its text is out of bounds, or the peer acknowledges nothing. Without a session nothing
+    /// happens: what matters is said when there is one.
     pub(super) fn send(&mut self, message: &Message) -> Result<(), SendError> {
+        let Some(wire) = &mut self.wire else { return Ok(()) };
         let bytes = message.encode().map_err(SendError::Wire)?;
         if message.is_unordered() {
-            self.link.send_unordered(bytes);
+            wire.link.send_unordered(bytes);
             return Ok(());
         }
-        self.link.send(bytes).map_err(SendError::Link)
+        wire.link.send(bytes).map_err(SendError::Link)
     }
 
     /// Something authentic came.
     pub(super) fn heard(&mut self, now: Instant) {
+        if now.saturating_duration_since(self.heard) >= HOST_QUIET {
+            self.back = Some(now);
+        }
+        self.heard = now;
         self.timers.set(PeerTimer::Silence, now + SILENCE);
     }
 
     /// The relay says that the peer's connection is gone. It may be back under another number, so this hastens and no more.
-    pub(super) fn connection_gone(&mut self, now: Instant) {
-        self.conn = None;
+    pub(super) fn connection_gone(&mut self, now: Instant, conn: ConnId) {
+        let Some(wire) = self.wire.as_mut().filter(|wire| wire.conn == Some(conn)) else { return };
+        wire.conn = None;
         if self.is_live() && !self.silent {
             self.timers.hasten(PeerTimer::Silence, now + SILENCE_AFTER_LEAVING);
         }
@@ -123,8 +177,9 @@ impl Peer {
 
     /// Our own connection is new: we do not know where anybody is.
     pub(super) fn connection_new(&mut self, now: Instant) {
-        self.conn = None;
-        self.link.resend();
+        let Some(wire) = &mut self.wire else { return };
+        wire.conn = None;
+        wire.link.resend();
         // Even with nothing to say: so the peer learns where we are.
         if self.is_live() {
             self.ping(now);
@@ -136,21 +191,23 @@ impl Peer {
     }
 
     pub(super) fn ping(&mut self, now: Instant) {
-        let token = self.next_ping;
-        self.next_ping += 1;
-        if self.pings.len() >= MAX_PINGS {
-            self.pings.pop_front();
-        }
-        self.pings.push_back((token, now));
         self.timers.set(PeerTimer::Ping, now + PING);
+        let Some(wire) = &mut self.wire else { return };
+        let token = wire.next_ping;
+        wire.next_ping += 1;
+        if wire.pings.len() >= MAX_PINGS {
+            wire.pings.pop_front();
+        }
+        wire.pings.push_back((token, now));
         // A ping has no text that could be out of bounds.
         let _ = self.send(&Message::Ping { token });
     }
 
     /// How long the ping with this token was on its way there and back.
     pub(super) fn pong(&mut self, now: Instant, token: u64) -> Option<Duration> {
-        let at = self.pings.iter().position(|(sent, _)| *sent == token)?;
-        let (_, sent) = self.pings.remove(at)?;
+        let pings = &mut self.wire.as_mut()?.pings;
+        let at = pings.iter().position(|(sent, _)| *sent == token)?;
+        let (_, sent) = pings.remove(at)?;
         Some(now.saturating_duration_since(sent))
     }
 
@@ -159,7 +216,6 @@ impl Peer {
         self.phase = Phase::Closing;
         self.timers.clear();
         self.timers.set(PeerTimer::Phase, now + LINGER);
-        self.pings.clear();
         self.keys = PeerKeys::new();
         if let Some(message) = goodbye {
             // With a full queue nobody has been listening for long.
@@ -167,15 +223,22 @@ impl Peer {
         }
     }
 
+    /// Everything said has arrived.
+    pub(super) fn is_drained(&self) -> bool {
+        self.wire.as_ref().is_none_or(|wire| wire.link.is_drained())
+    }
+
     pub(super) fn timeout(&self) -> Option<Instant> {
-        earliest([self.timers.next(), self.link.timeout(), self.keys.timeout()])
+        let link = self.wire.as_ref().and_then(|wire| wire.link.timeout());
+        earliest([self.timers.next(), link, self.keys.timeout()])
     }
 
     /// Moves everything sendable into `out`.
     pub(super) fn transmit(&mut self, now: Instant, out: &mut VecDeque<Transmit>) -> Result<(), LinkError> {
-        while let Some(message) = self.link.poll_transmit(now)? {
-            let payload = Envelope::Data { attempt: self.attempt, message: &message }.to_bytes();
-            out.push_back(Transmit { to: self.conn, payload });
+        let Some(wire) = &mut self.wire else { return Ok(()) };
+        while let Some(message) = wire.link.poll_transmit(now)? {
+            let payload = Envelope::Data { attempt: wire.attempt, message: &message }.to_bytes();
+            out.push_back(Transmit { to: wire.conn, payload });
         }
         Ok(())
     }

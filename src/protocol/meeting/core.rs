@@ -1,18 +1,28 @@
-//! What host and guest do alike: the sessions, what members may say, and the keys that they hand each other.
+//! What everyone in a meeting does alike: the sessions, what members may say in them, and the keys that they hand each other.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::Moment;
+use super::agreement::Agreement;
+use super::answers::Answers;
 use super::event::{ConnId, Counters, Departure, End, Event, MeetingError, PeerNo, Transmit, Violation};
 use super::keys::{Change, OwnKeys, earliest};
+use super::pairs::Pairs;
 use super::peer::{Peer, PeerTimer, Phase, SendError};
-use crate::crypto::entropy::Entropy;
+use super::seat::Seat;
+use crate::crypto::entropy::{Entropy, secret};
+use crate::crypto::handshake::StaticKey;
 use crate::crypto::identity::Identity;
 use crate::crypto::secret::Secret;
+use crate::crypto::sender_keys::SenderKey;
 use crate::protocol::envelope::Attempt;
+use crate::protocol::invite::room_id;
 use crate::protocol::link::LinkError;
-use crate::protocol::wire::{DeclineReason, LeaveReason, Message};
+use crate::protocol::log::{Log, Record, key_id};
+use crate::protocol::roster::EntryHash;
+use crate::protocol::wire::{DeclineReason, LeaveReason, Message, Request, Waiting};
 
 /// Sessions at a time, in whatever phase: everyone who can wait at the door and come through it, several times over.
 const MAX_SESSIONS: usize = 64;
@@ -27,8 +37,15 @@ pub(super) struct Core {
     pub(super) identity: Arc<Identity>,
     pub(super) name: String,
     pub(super) entropy: Box<dyn Entropy>,
-    guest: bool,
-    pub(super) own_index: u16,
+    opened: Moment,
+    pub(super) static_key: StaticKey,
+    pub(super) room_secret: Secret<16>,
+    pub(super) room_id: [u8; 32],
+    pub(super) answers: Answers,
+    pub(super) pairs: Pairs,
+    pub(super) agreement: Agreement,
+    /// Our place in the meeting; `None` before we are in it.
+    pub(super) seat: Option<Seat>,
     pub(super) peers: BTreeMap<PeerNo, Peer>,
     next_peer: PeerNo,
     keys: OwnKeys,
@@ -37,19 +54,38 @@ pub(super) struct Core {
     pub(super) events: VecDeque<Event>,
     pub(super) transmits: VecDeque<Transmit>,
     pub(super) counters: Counters,
+    pub(super) log: Log,
     pub(super) over: bool,
+    /// A session that turned out to be that with a member: from now on under the member's number.
+    pub(super) moved: Option<(PeerNo, PeerNo)>,
+    /// What co-hosts ask for, for the door to act on.
+    pub(super) requests: Vec<(PeerNo, Request)>,
+    /// Who waits at the host's door, as the host told us as a co-host.
+    pub(super) told_waiting: Option<Vec<Waiting>>,
     /// To be expelled at the next flush: found while something else was being done with them.
     broken: Vec<(PeerNo, Violation)>,
 }
 
 impl Core {
-    pub(super) fn new(identity: Arc<Identity>, name: String, entropy: Box<dyn Entropy>, guest: bool) -> Self {
+    pub(super) fn new(
+        identity: Arc<Identity>,
+        name: String,
+        mut entropy: Box<dyn Entropy>,
+        room_secret: Secret<16>,
+        opened: Moment,
+    ) -> Self {
         Self {
             identity,
             name,
+            opened,
+            static_key: StaticKey::from_entropy(entropy.as_mut()),
+            room_id: room_id(&room_secret),
+            room_secret,
             entropy,
-            guest,
-            own_index: 0,
+            answers: Answers::default(),
+            pairs: Pairs::default(),
+            agreement: Agreement::default(),
+            seat: None,
             peers: BTreeMap::new(),
             next_peer: 1,
             keys: OwnKeys::new(),
@@ -58,9 +94,23 @@ impl Core {
             events: VecDeque::new(),
             transmits: VecDeque::new(),
             counters: Counters::default(),
+            log: Log::default(),
             over: false,
+            moved: None,
+            requests: Vec::new(),
+            told_waiting: None,
             broken: Vec::new(),
         }
+    }
+
+    /// The wall clock, in seconds since 1970.
+    pub(super) fn unix(&self, now: Instant) -> u64 {
+        self.opened.unix + now.saturating_duration_since(self.opened.at).as_secs()
+    }
+
+    pub(super) fn note(&mut self, now: Instant, record: &Record<'_>) {
+        let time = self.unix(now);
+        self.log.note(time, record);
     }
 
     /// Takes a finished session in and numbers it.
@@ -72,18 +122,37 @@ impl Core {
                 self.peers.remove(&no);
             }
         }
-        let no = self.next_peer;
-        self.next_peer += 1;
+        let no = self.number();
         self.peers.insert(no, peer);
         no
     }
 
-    pub(super) fn has_session(&self, attempt: &Attempt) -> bool {
-        self.peers.values().any(|peer| peer.attempt == *attempt)
+    /// A number for somebody new.
+    pub(super) fn number(&mut self) -> PeerNo {
+        let no = self.next_peer;
+        self.next_peer += 1;
+        no
     }
 
-    pub(super) fn members(&self) -> usize {
-        self.peers.values().filter(|peer| peer.is_member()).count()
+    pub(super) fn has_session(&self, attempt: &Attempt) -> bool {
+        self.peers.values().any(|peer| peer.wire.as_ref().is_some_and(|wire| wire.attempt == *attempt))
+    }
+
+    pub(super) fn conn_of(&self, no: PeerNo) -> Option<ConnId> {
+        self.peers.get(&no)?.wire.as_ref()?.conn
+    }
+
+    /// Members to whom something can be said.
+    pub(super) fn paired(&self) -> Vec<PeerNo> {
+        self.peers.iter().filter(|(_, peer)| peer.is_paired()).map(|(no, _)| *no).collect()
+    }
+
+    /// Whether our part in the meeting stands and falls with this peer: the host before we are admitted, and after.
+    fn depends_on(&self, no: PeerNo) -> bool {
+        match &self.seat {
+            None => true,
+            Some(_) => self.host_peer() == Some(no),
+        }
     }
 
     /// Opens a session message: who said it, and what. Whoever breaks a rule here is expelled.
@@ -94,11 +163,15 @@ impl Core {
         attempt: &Attempt,
         sealed: &[u8],
     ) -> Option<(PeerNo, Vec<Incoming>)> {
-        let Some((&no, peer)) = self.peers.iter_mut().find(|(_, peer)| peer.attempt == *attempt) else {
+        let found = self.peers.iter_mut().find_map(|(no, peer)| {
+            let wire = peer.wire.as_mut().filter(|wire| wire.attempt == *attempt)?;
+            Some((*no, wire.link.handle(now, sealed)))
+        });
+        let Some((no, received)) = found else {
             self.counters.unknown_session += 1;
             return None;
         };
-        let received = match peer.link.handle(now, sealed) {
+        let received = match received {
             Ok(received) => received,
             Err(LinkError::Violation(rule)) => {
                 self.expel(now, no, Violation::Delivery(rule));
@@ -109,10 +182,12 @@ impl Core {
                 return None;
             }
         };
+        let peer = self.peers.get_mut(&no)?;
+        let wire = peer.wire.as_mut()?;
         // An older message that was held up says where the peer used to be, not where it is.
-        if received.newest && peer.conn != Some(from) {
-            peer.conn = Some(from);
-            peer.link.resend();
+        if received.newest && wire.conn != Some(from) {
+            wire.conn = Some(from);
+            wire.link.resend();
         }
         if !peer.is_live() {
             return None;
@@ -165,16 +240,26 @@ impl Core {
             }
             Message::Leave { reason } => self.handle_leave(now, no, LeaveReason::from_code(reason)),
             message if peer.is_member() => self.handle_member(now, no, message)?,
+            // It travels outside the order, and so may overtake the admission or the proof before it. Another follows.
+            Message::Head(_) if peer.claims.is_some() || self.seat.is_none() => {}
+            message if peer.claims.is_some() => self.handle_pair_proof(now, no, message)?,
             message => return Ok(Some(message)),
         }
         Ok(None)
     }
 
     fn handle_leave(&mut self, now: Instant, no: PeerNo, reason: LeaveReason) {
-        if self.guest {
-            self.end(now, End::HostLeft(reason), None);
-        } else {
-            self.remove(now, no, Departure::Said(reason), None);
+        let Some(peer) = self.peers.get(&no) else { return };
+        let host = self.depends_on(no);
+        match (peer.phase, reason) {
+            _ if peer.claims.is_some() => drop(self.peers.remove(&no)),
+            // A host that leaves a meeting to its heir says goodbye like anyone.
+            (Phase::Member, LeaveReason::Left) if host => self.lose_host(now, no),
+            _ if host => self.end(now, End::HostLeft(reason), None),
+            (Phase::Member, LeaveReason::Left) => self.part(now, no, Departure::Said(reason), None),
+            // Between two who are no hosts this ends their session and nobody's part in the meeting.
+            (Phase::Member, _) if !self.is_host() => self.unpair(now, no, None),
+            _ => self.part(now, no, Departure::Said(reason), None),
         }
     }
 
@@ -182,17 +267,29 @@ impl Core {
         let Some(peer) = self.peers.get_mut(&no) else { return Ok(()) };
         let stopped = peer.stopped;
         let event = match message {
-            Message::SenderKey { generation, base } => return self.handle_sender_key(now, no, generation, base),
+            Message::SenderKey { generation, roster, base } => {
+                return self.handle_sender_key(now, no, generation, roster, base);
+            }
             Message::KeyAck { generation } => {
                 let change = self.keys.acknowledge(no, generation)?;
-                self.apply(change);
+                self.apply(now, change);
+                return Ok(());
+            }
+            Message::Roster(signed) => return self.handle_entry(now, no, *signed),
+            Message::Head(head) => {
+                self.handle_head(now, no, &head);
+                return Ok(());
+            }
+            Message::Waiting(list) => return self.handle_waiting(no, list),
+            Message::Request(request) => {
+                self.requests.push((no, request));
                 return Ok(());
             }
             Message::Offer { sdp } => Event::Offer { peer: no, sdp },
             Message::Answer { sdp } => Event::Answer { peer: no, sdp },
             Message::Candidate { line } => Event::Candidate { peer: no, line },
             Message::MediaState { mic, camera } => Event::MediaState { peer: no, mic, camera },
-            other => return Err(Violation::OutOfPlace(other.kind())),
+            message => return self.handle_code(now, no, message),
         };
         if !stopped {
             self.events.push_back(event);
@@ -205,57 +302,86 @@ impl Core {
         now: Instant,
         no: PeerNo,
         generation: u32,
+        roster: EntryHash,
         base: Secret<32>,
     ) -> Result<(), Violation> {
-        let Some(peer) = self.peers.get_mut(&no) else { return Ok(()) };
-        let retired = peer.keys.receive(now, generation, base)?;
-        if !peer.stopped {
-            let sender = peer.index;
+        let (Some(peer), Some(seat)) = (self.peers.get_mut(&no), &self.seat) else { return Ok(()) };
+        let Some(entry) = seat.roster.find(&roster) else {
+            // Bound to an entry that has yet to arrive: it waits, unacknowledged, and an older one that waited is forgotten.
+            peer.keys.hold(generation, roster, base).inspect_err(|_| self.counters.stale_keys += 1)?;
+            return Ok(());
+        };
+        if entry.entry.member(peer.index).map(|member| member.identity) != peer.identity {
+            return Err(Violation::OutOfPlace("sender key"));
+        }
+        let key = SenderKey::bound(generation, &base, &roster);
+        let id = key_id(&key.base);
+        let retired = peer.keys.receive(now, key).inspect_err(|_| self.counters.stale_keys += 1)?;
+        let (sender, stopped) = (peer.index, peer.stopped);
+        if !stopped {
             self.events.extend(peer.keys.newest().map(|key| Event::OpenKey { peer: no, sender, key }));
             self.events.extend(retired.into_iter().map(|generation| Event::RetireKey { peer: no, generation }));
         }
         self.send(no, &Message::KeyAck { generation });
+        self.note(now, &Record::Got { from: sender, generation, roster: &roster, key: id });
         Ok(())
     }
 
-    /// Makes a peer a member: from here on it is sent keys.
-    pub(super) fn admit(&mut self, now: Instant, no: PeerNo, index: u16, meeting: [u8; 32]) {
-        let Some(peer) = self.peers.get_mut(&no) else { return };
-        let Some(identity) = peer.identity else { return };
-        peer.phase = Phase::Member;
-        peer.index = index;
-        peer.timers.stop(PeerTimer::Phase);
-        self.events.push_back(Event::Admitted {
-            peer: no,
-            identity,
-            name: peer.name.clone(),
-            own_index: self.own_index,
-            peer_index: index,
-            meeting,
-        });
-        self.send(no, &Message::MediaState { mic: self.mic, camera: self.camera });
-        self.rotate(now);
+    /// Keys that waited for the entry that is in force now.
+    pub(super) fn take_held_keys(&mut self, now: Instant) {
+        let held: Vec<_> = self.peers.iter_mut().filter_map(|(no, peer)| Some((*no, peer.keys.take_held()?))).collect();
+        for (no, (generation, roster, base)) in held {
+            if let Err(violation) = self.handle_sender_key(now, no, generation, roster, base) {
+                self.broken.push((no, violation));
+            }
+        }
     }
 
-    /// A fresh key of ours for everyone who is a member now.
+    /// Somebody came, or (`urgent`) somebody must not hear what is said from here on.
+    pub(super) fn want_key(&mut self, now: Instant, urgent: bool) {
+        let change = self.keys.want(now, urgent);
+        self.apply(now, change);
+    }
+
+    /// A fresh key of ours for everyone who may have it now.
     fn rotate(&mut self, now: Instant) {
-        let members = self.peers.iter().filter(|(_, peer)| peer.is_member() && !peer.stopped);
-        let recipients: Vec<PeerNo> = members.map(|(no, _)| *no).collect();
-        let change = self.keys.rotate(now, &recipients, self.entropy.as_mut());
-        self.apply(change);
-        let Some(key) = self.keys.pending() else { return };
-        let message = Message::SenderKey { generation: key.generation, base: key.base.duplicate() };
+        let Some(seat) = self.seat.as_ref().filter(|seat| !seat.forked) else { return };
+        let hears = |peer: &Peer| peer.identity.is_some_and(|identity| seat.roster.may_hear(&identity));
+        let members = self.peers.iter().filter(|(_, peer)| peer.is_paired() && !peer.stopped && hears(peer));
+        let (recipients, indices): (Vec<PeerNo>, Vec<u16>) = members.map(|(no, peer)| (*no, peer.index)).unzip();
+        let roster = seat.roster.hash();
+        let handed_out = secret::<32>(self.entropy.as_mut());
+        let generation = self.keys.next_generation();
+        let key = SenderKey::bound(generation, &handed_out, &roster);
+        let id = key_id(&key.base);
+        let change = self.keys.rotate(now, &recipients, key.base);
+        self.apply(now, change);
+        if recipients.is_empty() {
+            return;
+        }
+        self.note(now, &Record::Drew { generation, roster: &roster, key: id, to: &indices });
+        let message = Message::SenderKey { generation, roster, base: handed_out };
         for no in recipients {
             self.send(no, &message);
         }
     }
 
-    fn apply(&mut self, change: Change) {
+    fn apply(&mut self, now: Instant, change: Change) {
         match change {
             Change::Nothing => {}
-            Change::Use(key) => self.events.push_back(Event::SendKey(key)),
+            Change::Draw => self.rotate(now),
+            Change::Use(key) => {
+                self.note(now, &Record::Using { generation: key.generation });
+                self.events.push_back(Event::SendKey(key));
+            }
             Change::Stop => self.events.push_back(Event::SendKeyGone),
         }
+    }
+
+    /// Nothing is sealed any more, and no key is drawn.
+    pub(super) fn stop_sealing(&mut self) {
+        self.keys = OwnKeys::new();
+        self.events.push_back(Event::SendKeyGone);
     }
 
     /// Queues a message of our own making.
@@ -267,10 +393,17 @@ impl Core {
         }
     }
 
+    /// Queues a message for everyone in the meeting with whom there is a session.
+    pub(super) fn send_to_all(&mut self, message: &Message) {
+        for no in self.paired() {
+            self.send(no, message);
+        }
+    }
+
     /// Queues a message for the engine.
     pub(super) fn send_to_member(&mut self, now: Instant, no: PeerNo, message: &Message) -> Result<(), MeetingError> {
         let peer = self.live(no)?;
-        if !peer.is_member() {
+        if !peer.is_paired() {
             return Err(MeetingError::NotAdmitted);
         }
         match peer.send(message) {
@@ -290,12 +423,16 @@ impl Core {
         self.peers.get_mut(&no).filter(|peer| peer.is_live()).ok_or(MeetingError::NoSuchPeer)
     }
 
+    pub(super) fn media_state(&self) -> Message {
+        Message::MediaState { mic: self.mic, camera: self.camera }
+    }
+
     pub(super) fn set_media_state(&mut self, mic: bool, camera: bool) {
         if (self.mic, self.camera) == (mic, camera) {
             return;
         }
         (self.mic, self.camera) = (mic, camera);
-        let members = self.peers.iter().filter(|(_, peer)| peer.is_member() && !peer.stopped);
+        let members = self.peers.iter().filter(|(_, peer)| peer.is_paired() && !peer.stopped);
         for no in members.map(|(no, _)| *no).collect::<Vec<_>>() {
             self.send(no, &Message::MediaState { mic, camera });
         }
@@ -312,7 +449,7 @@ impl Core {
         let generations = peer.keys.close_all();
         self.events.extend(generations.into_iter().map(|generation| Event::RetireKey { peer: no, generation }));
         self.send(no, &Message::MediaState { mic: false, camera: false });
-        self.rotate(now);
+        self.want_key(now, true);
         Ok(())
     }
 
@@ -324,41 +461,23 @@ impl Core {
         let sender = peer.index;
         let newest = peer.keys.newest();
         self.events.extend(newest.map(|key| Event::OpenKey { peer: no, sender, key }));
-        let state = Message::MediaState { mic: self.mic, camera: self.camera };
+        let state = self.media_state();
         self.send(no, &state);
-        self.rotate(now);
+        self.want_key(now, false);
         Ok(())
     }
 
     /// Ends a session with somebody who broke a rule.
     pub(super) fn expel(&mut self, now: Instant, no: PeerNo, violation: Violation) {
-        if self.peers.get(&no).is_none_or(|peer| !peer.is_live()) {
-            return;
-        }
+        let Some(peer) = self.peers.get(&no).filter(|peer| peer.is_live()) else { return };
         self.counters.violations += 1;
         let goodbye = Some(LeaveReason::Violation);
-        if self.guest {
+        if peer.claims.is_some() {
+            self.peers.remove(&no);
+        } else if self.depends_on(no) {
             self.end(now, End::HostBroke(violation), goodbye);
         } else {
-            self.remove(now, no, Departure::Broke(violation), goodbye);
-        }
-    }
-
-    /// Ends a session for whatever reason, tells the engine what it has to know, and renews our key for those who stay.
-    pub(super) fn remove(&mut self, now: Instant, no: PeerNo, why: Departure, goodbye: Option<LeaveReason>) {
-        let Some(peer) = self.peers.get_mut(&no) else { return };
-        let phase = peer.phase;
-        if phase == Phase::Closing {
-            return;
-        }
-        peer.close(now, goodbye.map(|reason| Message::Leave { reason: reason.code() }));
-        match phase {
-            Phase::Member => {
-                self.events.push_back(Event::Left { peer: no, why });
-                self.rotate(now);
-            }
-            Phase::Waiting if !self.guest => self.events.push_back(Event::KnockGone { peer: no }),
-            _ => {}
+            self.part(now, no, Departure::Broke(violation), goodbye);
         }
     }
 
@@ -373,12 +492,14 @@ impl Core {
             peer.close(now, reason.map(|reason| Message::Leave { reason: reason.code() }));
         }
         self.keys = OwnKeys::new();
+        self.pairs.clear();
+        self.agreement.clear();
         self.events.push_back(Event::Ended { why });
     }
 
     pub(super) fn connection_gone(&mut self, now: Instant, conn: ConnId) {
-        for peer in self.peers.values_mut().filter(|peer| peer.conn == Some(conn)) {
-            peer.connection_gone(now);
+        for peer in self.peers.values_mut() {
+            peer.connection_gone(now, conn);
         }
     }
 
@@ -389,19 +510,26 @@ impl Core {
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant) {
+        self.answers.handle_timeout(now);
         for no in self.peers.keys().copied().collect::<Vec<_>>() {
             self.handle_peer_timeout(now, no);
         }
-        let (rotate, change) = self.keys.handle_timeout(now);
-        self.apply(change);
-        if rotate {
-            self.rotate(now);
+        while let Some(change) = self.keys.handle_timeout(now) {
+            self.apply(now, change);
         }
+        if self.over {
+            return;
+        }
+        self.handle_pairs_timeout(now);
+        self.handle_seat_timeout(now);
+        self.handle_agreement_timeout(now);
     }
 
     fn handle_peer_timeout(&mut self, now: Instant, no: PeerNo) {
         let Some(peer) = self.peers.get_mut(&no) else { return };
-        peer.link.handle_timeout(now);
+        if let Some(wire) = &mut peer.wire {
+            wire.link.handle_timeout(now);
+        }
         while let Some(generation) = peer.keys.pop_retired(now) {
             self.events.push_back(Event::RetireKey { peer: no, generation });
         }
@@ -409,14 +537,21 @@ impl Core {
             && let Some(timer) = peer.timers.pop_due(now)
         {
             match (timer, peer.phase) {
-                (PeerTimer::Ping, Phase::Waiting | Phase::Member) => peer.ping(now),
-                (PeerTimer::Silence, Phase::Waiting) if !self.guest => {
-                    self.remove(now, no, Departure::Dropped, None);
+                (PeerTimer::Ping, Phase::Waiting) => peer.ping(now),
+                (PeerTimer::Ping, Phase::Member) => {
+                    peer.ping(now);
+                    self.tell_head(no);
+                    self.consider_succession(now);
+                }
+                (PeerTimer::Silence, Phase::Waiting) if self.seat.is_some() => {
+                    self.part(now, no, Departure::Dropped, None);
                 }
                 (PeerTimer::Silence, Phase::Waiting | Phase::Member) => {
                     peer.silent = true;
                     self.events.push_back(Event::Silent { peer: no });
+                    self.consider_succession(now);
                 }
+                (PeerTimer::Pair, Phase::Member) => self.begin_call(now, no),
                 (PeerTimer::Phase, Phase::Closing | Phase::Proving | Phase::Proven) => {
                     self.peers.remove(&no);
                 }
@@ -447,7 +582,9 @@ impl Core {
             }
             for no in used_up {
                 self.expel(now, no, Violation::UsedUp);
-                self.peers.remove(&no);
+                if let Some(peer) = self.peers.get_mut(&no) {
+                    peer.wire = None;
+                }
             }
             if self.broken.is_empty() {
                 return;
@@ -459,6 +596,11 @@ impl Core {
     }
 
     pub(super) fn timeout(&self) -> Option<Instant> {
-        earliest(self.peers.values().map(Peer::timeout).chain([self.keys.timeout()]))
+        let own = [self.keys.timeout(), self.answers.timeout()];
+        let meeting = match self.over {
+            true => [None; 3],
+            false => [self.pairs.timeout(), self.seat_timeout(), self.agreement.timeout()],
+        };
+        earliest(self.peers.values().map(Peer::timeout).chain(own).chain(meeting))
     }
 }
