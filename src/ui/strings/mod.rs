@@ -161,7 +161,7 @@ words! {
     NO_PICTURE = "Camera off";
     CONNECTING_PEER = "Finding a path…";
     RECONNECTING_PEER = "Reconnecting…";
-    STOPPED_PEER = "Stopped, because your safety numbers differ";
+    STOPPED_PEER = "Stopped, because what you compared did not match";
     VERIFY = "Verify…";
     UNNAMED = "Somebody without a name";
 
