@@ -159,6 +159,7 @@ fn group_code(room: &Room) -> GroupCode {
             words: code.words().map(str::to_owned).to_vec(),
             digits: code.digits(),
             confirmed: room.code_verdict == Some(true),
+            differs: room.code_verdict == Some(false),
             unverified,
         },
     }

@@ -262,6 +262,8 @@ pub struct GroupCode {
     pub digits: String,
     /// This person has said that it was the same for all.
     pub confirmed: bool,
+    /// This person has said that it was not.
+    pub differs: bool,
     /// Names of those here who are not verified yet.
     pub unverified: Vec<String>,
 }
