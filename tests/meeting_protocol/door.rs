@@ -3,11 +3,14 @@
 use conclave::crypto::entropy::Seeded;
 use conclave::crypto::handshake::StaticKey;
 use conclave::crypto::secret::Secret;
-use conclave::protocol::meeting::{Departure, End, Event, Expiry, HostProof, Meeting, MeetingError, Violation};
-use conclave::protocol::wire::{DeclineReason, LeaveReason, Message};
+use conclave::protocol::meeting::{
+    Departure, End, Event, HostProof, InviteOptions, Meeting, MeetingError, Moment, Violation,
+};
+use conclave::protocol::roster::{Entry, Listed, MemberRole, NOBODY, Operation, Signed};
+use conclave::protocol::wire::{DeclineReason, LeaveReason, Message, Request};
 
 use crate::raw_peer::{RawAnswer, RawCall, other_secret};
-use crate::virtual_relay::{self, Network, entropy, guest, host, identity, relays};
+use crate::virtual_relay::{self, Network, entropy, guest, host, identity, open_invite, opened};
 use crate::{ended, events, kinds, left, met, payloads, raw_knock, raw_session, secs};
 
 #[test]
@@ -17,7 +20,7 @@ fn the_lobby_shows_the_host_and_nothing_else() {
     network.add(meeting);
     network.add(guest(&invite, 2, 2));
     network.run_for(secs(4));
-    assert_eq!(network.kinds(0), ["knocked"]);
+    assert_eq!(network.kinds(0), ["entered", "knocked"]);
     assert_eq!(network.kinds(1), ["reached"]);
     assert_eq!(network.nodes[1].meeting.send_offer(network.now, 1, "v=0".into()), Err(MeetingError::NotAdmitted));
 }
@@ -41,7 +44,7 @@ fn before_admission_the_host_says_its_proof_and_nothing_else() {
         events(&mut host).iter().find_map(|e| if let Event::Knocked { peer, .. } = e { Some(*peer) } else { None });
     host.admit(network.now + secs(60), peer.unwrap()).unwrap();
     let said: Vec<Message> = payloads(&mut host).iter().filter_map(|payload| session.open(payload)).collect();
-    assert_eq!(kinds(&said), ["admit", "media state", "sender key"]);
+    assert_eq!(kinds(&said), ["admit", "media state", "sender key", "head"]);
 }
 
 #[test]
@@ -50,7 +53,7 @@ fn a_declined_guest_learns_only_that() {
     let (mut host, invite) = host(4);
     let (mut session, mut said) = raw_knock(&mut host, &invite, 2, &network);
     let knocked = events(&mut host);
-    let [Event::Knocked { peer, returning: false, .. }] = &knocked[..] else { panic!("{knocked:?}") };
+    let [.., Event::Knocked { peer, returning: false, .. }] = &knocked[..] else { panic!("{knocked:?}") };
     host.decline(network.now, *peer).unwrap();
     said.extend(payloads(&mut host).iter().filter_map(|payload| session.open(payload)));
     assert_eq!(kinds(&said), ["proof", "decline"]);
@@ -65,18 +68,28 @@ fn a_declined_guest_learns_only_that() {
     network.run_for(secs(1));
     assert_eq!(network.kinds(1), ["reached", "ended"]);
     assert_eq!(ended(&network.nodes[1].events), Some(End::Declined(DeclineReason::Declined)));
-    assert_eq!(network.kinds(0), ["knocked", "knock gone"]);
+    assert_eq!(network.kinds(0), ["entered", "knocked", "knock gone"]);
 }
 
 #[test]
-fn a_third_person_is_told_that_the_meeting_is_full() {
+fn a_ninth_person_is_told_that_the_meeting_is_full() {
     let mut network = met(5);
-    let invite = network.nodes[0].meeting.create_invite(relays(), None).unwrap();
-    network.add(guest(&invite, 3, 55));
+    for who in 3..=8 {
+        let invite = network.nodes[0].meeting.create_invite(open_invite()).unwrap();
+        network.add(guest(&invite, who, 500 + u64::from(who)));
+        network.run_for(secs(1));
+    }
+    network.run_for(secs(3));
+    let before: Vec<usize> = network.nodes.iter().map(|node| left(&node.events).len()).collect();
+    let invite = network.nodes[0].meeting.create_invite(open_invite()).unwrap();
+    network.add(guest(&invite, 9, 55));
     network.run_for(secs(2));
-    assert_eq!(ended(&network.nodes[2].events), Some(End::Declined(DeclineReason::Full)));
-    assert_eq!(network.kinds(2), ["reached", "ended"]);
-    assert!(left(&network.nodes[0].events).is_empty() && left(&network.nodes[1].events).is_empty());
+    assert_eq!(ended(&network.nodes[8].events), Some(End::Declined(DeclineReason::Full)));
+    assert_eq!(network.kinds(8), ["reached", "ended"]);
+    let after: Vec<usize> = network.nodes[..8].iter().map(|node| left(&node.events).len()).collect();
+    assert_eq!(before, after, "nobody is sent away for it");
+    let refused = network.nodes[0].meeting.counters().refused_at_door;
+    assert_eq!(refused, 0, "members who call each other are not strangers at the door");
 }
 
 #[test]
@@ -91,7 +104,8 @@ fn whoever_does_not_know_the_invite_is_answered_with_silence() {
     network.run_for(secs(40));
     assert_eq!(network.nodes[0].sent, 0, "not one byte");
     assert!(network.nodes[1].sent >= 30);
-    let mut total = network.nodes[0].events.iter().map(|event| match event {
+    let opening = |event: &&Event| !matches!(event, Event::Entered { .. } | Event::Roster(_));
+    let mut total = network.nodes[0].events.iter().filter(opening).map(|event| match event {
         Event::RefusedAtDoor { total } => *total,
         other => panic!("only the counter is raised, not {other:?}"),
     });
@@ -103,9 +117,9 @@ fn whoever_does_not_know_the_invite_is_answered_with_silence() {
 fn a_revoked_or_expired_invite_is_answered_with_silence() {
     let mut network = Network::new(7);
     let (mut meeting, revoked) = host(7);
-    let expiry = Expiry { unix: 1, at: network.now + secs(5) };
-    let expiring = meeting.create_invite(relays(), Some(expiry)).unwrap();
-    meeting.revoke_invite(&revoked.invite_id).unwrap();
+    let expires = Some(Moment { unix: 1, at: network.now + secs(5) });
+    let expiring = meeting.create_invite(InviteOptions { expires, ..open_invite() }).unwrap();
+    meeting.revoke_invite(network.now, &revoked.invite_id).unwrap();
     network.add(meeting);
     network.add(guest(&revoked, 2, 7));
     network.run_for(secs(31));
@@ -148,7 +162,7 @@ fn answers_that_are_not_the_hosts_are_counted_and_the_true_one_still_counts() {
     network.add(meeting);
     network.nodes[0].admit_all = true;
     network.add(joining);
-    assert!(network.run_until(secs(2), |n| n.admitted(1).is_some()));
+    assert!(network.run_until(secs(2), |n| n.paired(1).is_some()));
 }
 
 #[test]
@@ -163,7 +177,7 @@ fn a_guest_says_nothing_to_a_host_that_is_not_whom_the_link_names() {
     network.run_for(secs(3));
     assert_eq!(ended(&network.nodes[1].events), Some(End::WrongHost(HostProof::OtherIdentity)));
     assert_eq!(network.kinds(1), ["ended"]);
-    assert!(network.nodes[0].events.is_empty(), "neither identity nor name came through");
+    assert_eq!(network.kinds(0), ["entered"], "neither identity nor name came through");
 
     // The same, with a proof that names Hana and that Hana never signed.
     let (_, mut invite) = host(11);
@@ -195,24 +209,48 @@ fn a_guest_cannot_reflect_the_hosts_proof_or_use_another_sessions() {
     let borrowed = session.seal(&other.proof(&identity(2)));
     host.handle_relay(network.now, 9, &borrowed);
     assert_eq!(host.counters().violations, 2);
-    assert!(events(&mut host).is_empty());
+    assert!(!events(&mut host).iter().any(|event| matches!(event, Event::Knocked { .. } | Event::Joined { .. })));
+}
+
+/// A first entry of a meeting that this identity hosts, alone.
+fn entry(who: u8) -> Signed {
+    let name = "Eve".into();
+    let host = Listed { index: 0, role: MemberRole::Host, identity: identity(who).key(), static_key: [9; 32], name };
+    let entry = Entry {
+        term: 0,
+        counter: 0,
+        previous: [0; 32],
+        time: 0,
+        operation: Operation::Open,
+        subject: 0,
+        locked: false,
+        heir: NOBODY,
+        next_index: 1,
+        members: vec![host],
+    };
+    Signed::make(entry, &[0; 32], &identity(who))
 }
 
 #[test]
 fn nothing_but_proof_and_knock_is_taken_before_admission() {
-    let key = || Message::SenderKey { generation: 1, base: Secret::new([1; 32]) };
-    let early: [fn() -> Message; 5] = [
+    let early: [fn() -> Message; 11] = [
         || Message::MediaState { mic: true, camera: true },
         || Message::Offer { sdp: "v=0".into() },
         || Message::Candidate { line: "candidate".into() },
         || Message::KeyAck { generation: 1 },
-        || Message::Admit { name: "Eve".into(), your_index: 1, my_index: 2, meeting: [0; 32] },
+        || Message::SenderKey { generation: 1, roster: [0; 32], base: Secret::new([1; 32]) },
+        || Message::Admit { your_index: 1, meeting: [0; 32], secret: Secret::new([1; 32]), roster: Box::new(entry(9)) },
+        || Message::Roster(Box::new(entry(9))),
+        || Message::Head(entry(9).head()),
+        || Message::Waiting(Vec::new()),
+        || Message::Request(Request::Unlock),
+        || Message::CodeCommit { round: [0; 16], commitment: [0; 32] },
     ];
-    for message in early.into_iter().map(|make| make()).chain([key()]) {
+    for message in early.into_iter().map(|make| make()) {
         let network = Network::new(13);
         let (mut host, invite) = host(13);
         let (mut session, _) = raw_knock(&mut host, &invite, 2, &network);
-        assert_eq!(events(&mut host).len(), 1);
+        assert!(matches!(events(&mut host)[..], [.., Event::Knocked { .. }]));
         let early = session.seal(&message);
         host.handle_relay(network.now, 9, &early);
         assert_eq!(host.counters().violations, 1, "{message:?}");
@@ -231,7 +269,9 @@ fn a_guest_in_the_lobby_takes_no_keys_and_no_media_state() {
     invite.host_static = static_key.public();
     for message in [
         Message::MediaState { mic: true, camera: true },
-        Message::SenderKey { generation: 1, base: Secret::new([1; 32]) },
+        Message::SenderKey { generation: 1, roster: [0; 32], base: Secret::new([1; 32]) },
+        Message::Roster(Box::new(entry(1))),
+        Message::CodeOpen { round: [0; 16], people: [0; 32] },
         Message::Answer { sdp: "v=0".into() },
     ] {
         let mut joining = guest(&invite, 2, 14);
@@ -256,9 +296,9 @@ fn a_guest_in_the_lobby_takes_no_keys_and_no_media_state() {
 #[test]
 fn the_same_identity_knocking_again_replaces_its_old_session() {
     let mut network = met(22);
-    let before = network.admitted(0).unwrap();
+    let before = network.peer_of(0, 1);
     network.nodes[0].admit_all = false;
-    let invite = network.nodes[0].meeting.create_invite(relays(), None).unwrap();
+    let invite = network.nodes[0].meeting.create_invite(open_invite()).unwrap();
     network.disconnect(1);
     network.add(guest(&invite, 2, 2222));
     network.run_for(secs(1));
@@ -269,16 +309,14 @@ fn the_same_identity_knocking_again_replaces_its_old_session() {
     });
     network.with(0, |meeting, now| meeting.admit(now, knock.unwrap()).unwrap());
     network.run_for(secs(1));
-    assert!(network.admitted(2).is_some());
+    assert!(network.paired(2).is_some());
+    let indices: Vec<u16> =
+        network.nodes[0].meeting.roster().unwrap().current().members.iter().map(|m| m.index).collect();
+    assert_eq!(indices, [0, 2], "an index is never given twice");
     // The old one, should it still run, is told.
     network.connect(1);
     network.run_for(secs(9));
     assert_eq!(ended(&network.nodes[1].events), Some(End::HostLeft(LeaveReason::Replaced)));
-    // And a third identity finds no seat.
-    let invite = network.nodes[0].meeting.create_invite(relays(), None).unwrap();
-    network.add(guest(&invite, 3, 3333));
-    network.run_for(secs(1));
-    assert_eq!(ended(&network.nodes[3].events), Some(End::Declined(DeclineReason::Full)));
 }
 
 #[test]
@@ -305,7 +343,7 @@ fn knocks_and_half_open_handshakes_are_bounded() {
         busy += usize::from(said.contains(&Message::Decline { reason: DeclineReason::Busy.code() }));
         knocked += events(host).iter().filter(|event| matches!(event, Event::Knocked { .. })).count();
     }
-    assert_eq!((knocked, busy), (16, 4));
+    assert_eq!((knocked, busy), (12, 8), "one invite leaves room for others");
 
     // Calls that are never completed: the rate of one invite bounds the work, and the oldest make room.
     let calls: Vec<Vec<u8>> = (0..60).map(|n| RawCall::start(&invite, 5000 + n).1).collect();
@@ -315,7 +353,7 @@ fn knocks_and_half_open_handshakes_are_bounded() {
     }
     assert_eq!(payloads(host).iter().filter(|payload| payload[0] == 2).count(), 16);
     // Another invite is not touched by that.
-    let other = host.create_invite(relays(), None).unwrap();
+    let other = host.create_invite(open_invite()).unwrap();
     host.handle_relay(now, 9, &RawCall::start(&other, 9999).1);
     assert_eq!(payloads(host).iter().filter(|payload| payload[0] == 2).count(), 1);
     // The same call again costs no new handshake and gets the same answer.
@@ -334,9 +372,9 @@ fn an_unanswered_knock_ends_after_ten_minutes() {
     network.add(meeting);
     network.add(guest(&invite, 2, 26));
     network.run_for(secs(599));
-    assert_eq!(network.kinds(0), ["knocked"]);
+    assert_eq!(network.kinds(0), ["entered", "knocked"]);
     network.run_for(secs(3));
-    assert_eq!(network.kinds(0), ["knocked", "knock gone"]);
+    assert_eq!(network.kinds(0), ["entered", "knocked", "knock gone"]);
     assert_eq!(ended(&network.nodes[1].events), Some(End::Declined(DeclineReason::Unanswered)));
 }
 
@@ -354,7 +392,7 @@ fn a_knocker_who_leaves_or_vanishes_is_gone() {
             network.with(1, |meeting, now| meeting.leave(now));
         }
         network.run_for(secs(11));
-        assert_eq!(network.kinds(0), ["knocked", "knock gone"]);
+        assert_eq!(network.kinds(0), ["entered", "knocked", "knock gone"]);
     }
 }
 
@@ -367,10 +405,10 @@ fn a_guest_in_the_lobby_knocks_again_at_a_host_that_forgot_it() {
     network.run_for(secs(1));
     network.disconnect(1);
     network.run_for(secs(25));
-    assert_eq!(network.kinds(0), ["knocked", "knock gone"]);
+    assert_eq!(network.kinds(0), ["entered", "knocked", "knock gone"]);
     network.connect(1);
     network.run_for(secs(10));
-    assert_eq!(network.kinds(0), ["knocked", "knock gone", "knocked"]);
+    assert_eq!(network.kinds(0), ["entered", "knocked", "knock gone", "knocked"]);
     assert_eq!(network.kinds(1), ["reached", "silent", "reached"]);
     network.with(0, |meeting, now| meeting.admit(now, 2).unwrap());
     network.run_for(secs(1));
@@ -380,12 +418,12 @@ fn a_guest_in_the_lobby_knocks_again_at_a_host_that_forgot_it() {
 #[test]
 fn ones_own_invite_is_refused() {
     let (_, invite) = host(28);
-    let own = Meeting::join(&invite, identity(1), "Hana", entropy(1));
+    let own = Meeting::join(&invite, identity(1), "Hana", entropy(1), opened());
     assert!(own.err() == Some(MeetingError::OwnInvite));
     // And a program that does not check for itself is told.
     let network = Network::new(28);
     let (mut host, invite) = host(28);
     let (_, said) = raw_knock(&mut host, &invite, 1, &network);
     assert!(said.contains(&Message::Decline { reason: DeclineReason::OwnIdentity.code() }));
-    assert!(events(&mut host).is_empty());
+    assert!(!events(&mut host).iter().any(|event| matches!(event, Event::Knocked { .. })));
 }

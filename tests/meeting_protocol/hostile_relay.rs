@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use conclave::protocol::meeting::{Departure, End, Event, Meeting};
 
-use crate::virtual_relay::{self, Network, entropy, guest, host, identity};
+use crate::virtual_relay::{self, Network, entropy, guest, host, identity, opened};
 use crate::{ended, secs};
 
 /// What must be true of every meeting, whatever the relay does.
@@ -14,9 +14,7 @@ fn assert_right_keys(network: &Network, seed: u64) {
         let other = 1 - at;
         for event in &network.nodes[at].events {
             match event {
-                Event::Admitted { identity, .. }
-                | Event::Knocked { identity, .. }
-                | Event::Reached { identity, .. } => {
+                Event::Joined { identity, .. } | Event::Knocked { identity, .. } | Event::Reached { identity, .. } => {
                     assert_eq!(*identity, keys[other], "seed {seed}: a session with somebody else");
                 }
                 Event::Left { why: Departure::Broke(rule), .. } => panic!("seed {seed}: an honest peer broke {rule}"),
@@ -39,7 +37,7 @@ fn schedule(seed: u64) {
     network.add(meeting);
     network.nodes[0].admit_all = true;
     network.nodes[0].candidates = 12;
-    let (stranger, _) = (Meeting::host(identity(3), "Stranger", entropy(seed ^ 3)), ());
+    let (stranger, _) = (Meeting::host(identity(3), "Stranger", entropy(seed ^ 3), opened()), ());
     let dice = &mut network.dice;
     // Each schedule draws its own mixture, from an almost fair relay to one that spoils nearly everything.
     let heat = 1 + dice.below(40);
@@ -79,10 +77,11 @@ fn schedule(seed: u64) {
     }
     // A guest whose knock went unacknowledged for too long has knocked again and been admitted again, in place of itself.
     let count = |at: usize, wanted: &str| network.kinds(at).iter().filter(|kind| **kind == wanted).count();
-    assert_eq!(count(1, "admitted"), 1, "seed {seed}");
-    assert_eq!(count(0, "admitted"), 1 + count(0, "left"), "seed {seed}");
+    assert_eq!(count(1, "entered"), 1, "seed {seed}");
+    assert_eq!(count(0, "joined"), 1 + count(0, "left"), "seed {seed}");
     assert_eq!(network.nodes[0].meeting.counters().violations, 0, "seed {seed}");
-    assert!(network.kinds(2).iter().all(|kind| *kind == "refused at the door"), "seed {seed}");
+    let strange = |kind: &&str| !["entered", "refused at the door"].contains(kind);
+    assert!(!network.kinds(2).iter().any(strange), "seed {seed}");
 }
 
 #[test]
@@ -119,6 +118,6 @@ fn a_relay_that_stays_hostile_leaves_a_reason_and_no_session() {
         network.run_for(secs(31));
         assert!(matches!(ended(&network.nodes[1].events), Some(End::NoAnswer { .. })), "seed {seed}");
         assert_eq!(network.kinds(1), ["ended"]);
-        assert!(network.admitted(0).is_none());
+        assert!(network.paired(0).is_none());
     }
 }

@@ -8,7 +8,6 @@ use conclave::crypto::identity::Identity;
 use conclave::crypto::kdf::derive;
 use conclave::crypto::secret::Secret;
 use conclave::crypto::session::Session;
-use conclave::protocol::envelope::DoorKey;
 use conclave::protocol::invite::Invite;
 use conclave::protocol::wire::Message;
 
@@ -21,9 +20,48 @@ pub(crate) struct RawSession {
     pub(crate) acknowledged: u64,
 }
 
-fn prologue(room_id: &[u8; 32]) -> Vec<u8> {
+fn prologue(room_id: &[u8; 32], roles: &[u8]) -> Vec<u8> {
     let suite = b"Noise_XKpsk0+psk2_25519_ChaChaPoly_SHA256 ML-KEM-768";
-    [&b"Conclave v1"[..], room_id, b"host-guest", suite].concat()
+    [&b"Conclave v1"[..], room_id, roles, suite].concat()
+}
+
+/// What opens one door: an invite's secret at the host's, or that of all members at one member's.
+pub(crate) struct RawDoor {
+    roles: &'static [u8],
+    room_id: [u8; 32],
+    callee: [u8; 32],
+    psk: Secret<32>,
+    tag_key: Secret<32>,
+}
+
+impl RawDoor {
+    pub(crate) fn of_host(invite: &Invite) -> Self {
+        let room_id = *derive::<32>(invite.room_secret.expose(), b"", "room id").expose();
+        Self {
+            roles: b"host-guest",
+            room_id,
+            callee: invite.host_static,
+            psk: derive(invite.secret.expose(), &room_id, "door"),
+            tag_key: derive(invite.secret.expose(), &room_id, "door tag"),
+        }
+    }
+
+    pub(crate) fn of_member(members: &Secret<32>, room_id: [u8; 32], callee: [u8; 32]) -> Self {
+        let salt = [room_id, callee].concat();
+        Self {
+            roles: b"member-member",
+            room_id,
+            callee,
+            psk: derive(members.expose(), &salt, "member door"),
+            tag_key: derive(members.expose(), &salt, "member door tag"),
+        }
+    }
+
+    fn tag(&self, attempt: &[u8; 8], suite: u8, message: &[u8]) -> Vec<u8> {
+        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, self.tag_key.expose());
+        let tag = ring::hmac::sign(&key, &[&attempt[..], &[suite], message].concat());
+        tag.as_ref()[..16].to_vec()
+    }
 }
 
 pub(crate) struct RawCall {
@@ -33,19 +71,20 @@ pub(crate) struct RawCall {
 }
 
 impl RawCall {
-    /// The call and the first envelope.
+    /// A guest's call and the first envelope, with a static key of its own.
     pub(crate) fn start(invite: &Invite, seed: u64) -> (Self, Vec<u8>) {
-        let mut entropy = Seeded(seed);
-        let room_id = *derive::<32>(invite.room_secret.expose(), b"", "room id").expose();
-        let psk = derive::<32>(invite.secret.expose(), &room_id, "door");
-        let static_key = StaticKey::from_entropy(&mut entropy);
+        Self::start_at(&RawDoor::of_host(invite), &StaticKey::from_entropy(&mut Seeded(seed)), seed, 1)
+    }
+
+    /// A call at any door, with any static key and for any suite.
+    pub(crate) fn start_at(door: &RawDoor, static_key: &StaticKey, seed: u64, suite: u8) -> (Self, Vec<u8>) {
+        let mut entropy = Seeded(seed ^ 0x5eed);
+        let prologue = prologue(&door.room_id, door.roles);
         let (initiator, message) =
-            Initiator::start(&prologue(&room_id), &static_key, &invite.host_static, &psk, &mut entropy).unwrap();
+            Initiator::start(&prologue, static_key, &door.callee, &door.psk, &mut entropy).unwrap();
         let attempt = seed.to_be_bytes();
-        let tag_key = derive::<32>(invite.secret.expose(), &room_id, "door tag");
-        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, tag_key.expose());
-        let tag = ring::hmac::sign(&key, &[&attempt[..], &message].concat());
-        let envelope = [&[1][..], &attempt, &tag.as_ref()[..16], &message].concat();
+        let tag = door.tag(&attempt, suite, &message);
+        let envelope = [&[1][..], &attempt, &tag, &[suite], &message].concat();
         (Self { attempt, initiator, own_static: static_key.public() }, envelope)
     }
 
@@ -67,14 +106,25 @@ pub(crate) struct RawAnswer {
 }
 
 impl RawAnswer {
-    /// The answer to a first envelope, and the second one.
+    /// A host's answer to a first envelope, and the second one.
     pub(crate) fn start(invite: &Invite, static_key: &StaticKey, first: &[u8], seed: u64) -> (Self, Vec<u8>) {
-        let room_id = invite.room_id();
-        let door = DoorKey::new(&invite.secret, &room_id);
+        Self::start_at(&RawDoor::of_host(invite), static_key, first, seed)
+    }
+
+    /// Whether this door's secret made the first envelope.
+    pub(crate) fn is_called(door: &RawDoor, envelope: &[u8]) -> bool {
+        let attempt = envelope.get(1..9).and_then(|bytes| <[u8; 8]>::try_from(bytes).ok());
+        envelope[0] == 1
+            && attempt.is_some_and(|attempt| door.tag(&attempt, envelope[25], &envelope[26..]) == envelope[9..25])
+    }
+
+    /// The answer to a call at any door.
+    pub(crate) fn start_at(door: &RawDoor, static_key: &StaticKey, first: &[u8], seed: u64) -> (Self, Vec<u8>) {
         let attempt: [u8; 8] = first[1..9].try_into().unwrap();
         let mut entropy = Seeded(seed);
+        let prologue = prologue(&door.room_id, door.roles);
         let (responder, message) =
-            Responder::handle_first(&prologue(&room_id), static_key, door.psk(), &first[25..], &mut entropy).unwrap();
+            Responder::handle_first(&prologue, static_key, &door.psk, &first[26..], &mut entropy).unwrap();
         let envelope = [&[2][..], &attempt, &message].concat();
         (Self { attempt, responder, own_static: static_key.public() }, envelope)
     }
@@ -106,8 +156,8 @@ impl RawSession {
     }
 
     pub(crate) fn seal(&mut self, message: &Message) -> Vec<u8> {
-        let ordered = !matches!(message, Message::Ping { .. } | Message::Pong { .. });
-        self.seal_bytes(ordered, &message.encode().unwrap())
+        let unordered = matches!(message, Message::Ping { .. } | Message::Pong { .. } | Message::Head(_));
+        self.seal_bytes(!unordered, &message.encode().unwrap())
     }
 
     pub(crate) fn proof(&self, identity: &Identity) -> Message {
@@ -122,7 +172,7 @@ impl RawSession {
             return None;
         }
         let plaintext = self.session.open(&envelope[9..]).ok()?;
-        assert_eq!(plaintext.len() % 128, 0, "padded");
+        assert_eq!(plaintext.len() % if plaintext.len() < 1024 { 128 } else { 1024 }, 0, "padded");
         let sequence = u64::from_be_bytes(plaintext[8..16].try_into().unwrap());
         let length = usize::from(u16::from_be_bytes(plaintext[16..18].try_into().unwrap()));
         assert!(plaintext[18 + length..].iter().all(|byte| *byte == 0));

@@ -1,15 +1,15 @@
 //! A relay and its members in virtual time: deterministic for a seed, and as hostile as a test asks for.
 #![allow(dead_code)]
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use conclave::crypto::entropy::{Entropy, Seeded};
-use conclave::crypto::identity::Identity;
+use conclave::crypto::identity::{Identity, IdentityKey};
 use conclave::crypto::secret::Secret;
 use conclave::protocol::invite::Invite;
-use conclave::protocol::meeting::{ConnId, Event, Meeting, PeerNo};
+use conclave::protocol::meeting::{ConnId, Event, InviteOptions, Meeting, Moment, PeerNo};
 use conclave::protocol::relay_address::RelayAddress;
 
 /// Numbers that look random and are the same for the same seed (SplitMix64).
@@ -64,7 +64,7 @@ pub(crate) struct Node {
     pub(crate) events: Vec<Event>,
     pub(crate) admit_all: bool,
     pub(crate) sent: usize,
-    /// Sends this many numbered candidates to each peer once admitted.
+    /// Sends this many numbered candidates to each peer with every session.
     pub(crate) candidates: usize,
 }
 
@@ -82,14 +82,22 @@ pub(crate) struct Network {
     pub(crate) nodes: Vec<Node>,
     pub(crate) seen: Vec<Vec<u8>>,
     pub(crate) latency: Duration,
+    /// From which node nothing reaches which.
+    pub(crate) cut: BTreeSet<(usize, usize)>,
     queue: BTreeMap<(Instant, u64), Packet>,
     order: u64,
     next_conn: ConnId,
 }
 
+/// Where the virtual time of all tests of this program begins, on both clocks.
+pub(crate) fn opened() -> Moment {
+    static AT: OnceLock<Instant> = OnceLock::new();
+    Moment { unix: 1_800_000_000, at: *AT.get_or_init(Instant::now) }
+}
+
 impl Network {
     pub(crate) fn new(seed: u64) -> Self {
-        let now = Instant::now();
+        let now = opened().at;
         Self {
             now,
             start: now,
@@ -98,6 +106,7 @@ impl Network {
             nodes: Vec::new(),
             seen: Vec::new(),
             latency: Duration::from_millis(10),
+            cut: BTreeSet::new(),
             queue: BTreeMap::new(),
             order: 0,
             next_conn: 1,
@@ -106,6 +115,16 @@ impl Network {
 
     pub(crate) fn elapsed(&self) -> Duration {
         self.now - self.start
+    }
+
+    /// Nothing passes between the two any more, in either direction.
+    pub(crate) fn part(&mut self, one: usize, other: usize) {
+        self.cut.extend([(one, other), (other, one)]);
+    }
+
+    /// Everybody hears everybody again.
+    pub(crate) fn heal(&mut self) {
+        self.cut.clear();
     }
 
     /// Adds a member and connects it.
@@ -183,7 +202,7 @@ impl Network {
     }
 
     /// One delivery or one timeout, not later than `end`.
-    fn step(&mut self, end: Instant) -> bool {
+    pub(crate) fn step(&mut self, end: Instant) -> bool {
         let delivery = self.queue.keys().next().copied();
         let timer = (0..self.nodes.len()).filter_map(|at| Some((self.nodes[at].meeting.poll_timeout()?, at))).min();
         let due = [delivery.map(|(at, _)| at), timer.map(|(at, _)| at)].into_iter().flatten().min();
@@ -192,7 +211,11 @@ impl Network {
         match delivery {
             Some(key) if key.0 <= due => {
                 let Some(packet) = self.queue.remove(&key) else { return false };
-                if let Some(at) = self.nodes.iter().position(|node| node.conn == Some(packet.to)) {
+                let at_conn = |conn| self.nodes.iter().position(|node| node.conn == Some(conn));
+                let from = at_conn(packet.from);
+                if let Some(at) = at_conn(packet.to)
+                    && from.is_none_or(|from| !self.cut.contains(&(from, at)))
+                {
                     self.deliver(at, packet.from, &packet.payload);
                 }
             }
@@ -234,7 +257,7 @@ impl Network {
         let (now, node) = (self.now, &mut self.nodes[at]);
         match event {
             Event::Knocked { peer, .. } if node.admit_all => node.meeting.admit(now, *peer).is_ok(),
-            Event::Admitted { peer, .. } => {
+            Event::Paired { peer, .. } => {
                 for number in 0..node.candidates {
                     node.meeting.send_candidate(now, *peer, format!("candidate {number}")).unwrap();
                 }
@@ -301,15 +324,38 @@ impl Network {
         self.queue.insert((at, self.order), Packet { to, from, payload });
     }
 
-    pub(crate) fn admitted(&self, at: usize) -> Option<PeerNo> {
+    /// The member with whom a session came about last.
+    pub(crate) fn paired(&self, at: usize) -> Option<PeerNo> {
         self.nodes[at].events.iter().rev().find_map(|event| match event {
-            Event::Admitted { peer, .. } => Some(*peer),
+            Event::Paired { peer, .. } => Some(*peer),
             _ => None,
         })
     }
 
+    /// The number under which one node knows another, by the identity that the list names.
+    pub(crate) fn peer_of(&self, at: usize, other: usize) -> PeerNo {
+        let who = self.identity_of(other);
+        let find = |event: &Event| match event {
+            Event::Joined { peer, identity, .. } if *identity == who => Some(*peer),
+            _ => None,
+        };
+        self.nodes[at].events.iter().rev().find_map(find).unwrap_or_else(|| panic!("{at} does not know {other}"))
+    }
+
+    /// As others have it in their list.
+    pub(crate) fn identity_of(&self, at: usize) -> IdentityKey {
+        let roster = self.nodes[at].meeting.roster().unwrap_or_else(|| panic!("{at} is in no meeting"));
+        let own = self.nodes[at].events.iter().find_map(|event| match event {
+            Event::Entered { own_index, .. } => Some(*own_index),
+            _ => None,
+        });
+        let listed = own.and_then(|own| roster.current().member(own));
+        listed.map(|listed| listed.identity).unwrap_or_else(|| panic!("{at} is not in its own list"))
+    }
+
+    /// What happened, without the pulse of a meeting: round trips, states of the list, codes.
     pub(crate) fn kinds(&self, at: usize) -> Vec<&'static str> {
-        let quiet = ["round trip"];
+        let quiet = ["round trip", "roster", "code"];
         self.nodes[at].events.iter().map(Event::kind).filter(|kind| !quiet.contains(kind)).collect()
     }
 
@@ -354,14 +400,19 @@ pub(crate) fn relays() -> Vec<RelayAddress> {
     vec![RelayAddress::new("relay.example", 443, true).unwrap()]
 }
 
+/// An invite that never expires and that anyone may use.
+pub(crate) fn open_invite() -> InviteOptions {
+    InviteOptions { relays: relays(), expires: None, single_use: false, named: false }
+}
+
 /// A host (identity 1, called Hana) and an invite of its.
 pub(crate) fn host(seed: u64) -> (Meeting, Invite) {
-    let mut host = Meeting::host(identity(1), "Hana", entropy(seed));
-    let invite = host.create_invite(relays(), None).unwrap();
+    let mut host = Meeting::host(identity(1), "Hana", entropy(seed), opened());
+    let invite = host.create_invite(open_invite()).unwrap();
     (host, invite)
 }
 
 /// A guest with this identity.
 pub(crate) fn guest(invite: &Invite, who: u8, seed: u64) -> Meeting {
-    Meeting::join(invite, identity(who), &format!("Guest {who}"), entropy(seed ^ 0xface_0000)).unwrap()
+    Meeting::join(invite, identity(who), &format!("Guest {who}"), entropy(seed ^ 0xface_0000), opened()).unwrap()
 }

@@ -240,6 +240,8 @@ impl Core {
             }
             Message::Leave { reason } => self.handle_leave(now, no, LeaveReason::from_code(reason)),
             message if peer.is_member() => self.handle_member(now, no, message)?,
+            // It travels outside the order, and so may overtake the admission or the proof before it. Another follows.
+            Message::Head(_) if peer.claims.is_some() || self.seat.is_none() => {}
             message if peer.claims.is_some() => self.handle_pair_proof(now, no, message)?,
             message => return Ok(Some(message)),
         }
@@ -539,6 +541,7 @@ impl Core {
                 (PeerTimer::Ping, Phase::Member) => {
                     peer.ping(now);
                     self.tell_head(no);
+                    self.consider_succession(now);
                 }
                 (PeerTimer::Silence, Phase::Waiting) if self.seat.is_some() => {
                     self.part(now, no, Departure::Dropped, None);

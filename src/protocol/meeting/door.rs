@@ -287,6 +287,12 @@ impl Door {
         }) else {
             return Err(MeetingError::NotWaiting);
         };
+        // Two who share a key between them would make a list that every member refuses.
+        let is_listed = |member: &Listed| member.identity == listed.identity || member.static_key == listed.static_key;
+        if seat.roster.current().members.iter().any(is_listed) {
+            core.decline(now, no, DeclineReason::Declined);
+            return Err(MeetingError::Unlistable);
+        }
         let (identity, name) = (listed.identity, listed.name.clone());
         let signed = core.certify(now, Operation::Admit, index, |entry| {
             entry.members.push(listed);

@@ -408,7 +408,7 @@ pub enum MeetingError {
     /// All seats are taken.
     #[error("the meeting is full")]
     Full,
-    /// The roster takes no such member: another has its static key.
+    /// The roster takes no such member, who is turned away: another has its static key.
     #[error("the roster cannot list this member")]
     Unlistable,
     /// The meeting is over.

@@ -200,7 +200,7 @@ impl Meeting {
                     .is_some_and(|door| door.handle_first(&mut self.core, now, from, attempt, (&tag, suite, message)));
                 let known = by_invite || self.core.handle_pair_first(now, from, attempt, &tag, suite, message);
                 // To others than the host, whatever is not for them is a broadcast meant for somebody else.
-                if !known && self.door.is_some() {
+                if !known && self.door.is_some() && !self.core.is_for_member(&attempt, &tag, suite, message) {
                     door::refuse(&mut self.core);
                 }
             }

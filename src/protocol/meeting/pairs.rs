@@ -14,6 +14,7 @@ use super::keys::earliest;
 use super::peer::{Peer, PeerTimer, Wire};
 use crate::crypto::session::Session;
 use crate::protocol::envelope::{Attempt, DoorKey, DoorTag, PROOF_CONTEXT, Roles, SUITE_NUMBER, proof_statement};
+use crate::protocol::roster::Listed;
 use crate::protocol::timers::{ATTEMPT, HALF_OPEN, RateLimit};
 use crate::protocol::wire::Message;
 
@@ -158,6 +159,16 @@ impl Core {
             Err(_) => self.counters.forged_handshakes += 1,
         }
         true
+    }
+
+    /// Whether a first message is one member's call to another, which reaches us only because the whole room hears it.
+    pub(super) fn is_for_member(&self, attempt: &Attempt, tag: &DoorTag, suite: u8, message: &[u8]) -> bool {
+        let Some(seat) = &self.seat else { return false };
+        let is_door_of = |member: &Listed| {
+            let door = DoorKey::of_member(&seat.members, &self.room_id, &member.static_key);
+            door.accepts(attempt, suite, message, tag)
+        };
+        seat.roster.current().members.iter().filter(|member| member.index != seat.own_index).any(is_door_of)
     }
 
     /// The handshake with somebody who has the members' secret is done: by its static key it is one of those in the list.

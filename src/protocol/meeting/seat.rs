@@ -360,7 +360,11 @@ impl Core {
         if self.over || self.is_host() || !self.host_is_quiet(now) {
             return;
         }
-        let lost = self.host_peer().and_then(|no| self.peers.get(&no)).is_some_and(|host| host.silent || host.gone);
+        let host = self.host_peer();
+        let gone = host.and_then(|no| self.peers.get(&no)).is_some_and(|host| host.gone);
+        let silent = host.and_then(|no| self.peers.get(&no)).is_some_and(|host| host.silent);
+        // Who hears nobody at all is more likely cut off itself than the last one there.
+        let lost = gone || silent && self.hears_anyone(now);
         let Some(seat) = self.seat.as_mut().filter(|seat| !seat.forked) else { return };
         if let Some(claimed) = seat.claimed.take() {
             if seat.roster.succeed(&claimed).is_ok() {
@@ -371,6 +375,11 @@ impl Core {
         if lost && seat.roster.current().heir == seat.own_index {
             self.succeed(now);
         }
+    }
+
+    fn hears_anyone(&self, now: Instant) -> bool {
+        let heard = |peer: &Peer| now.saturating_duration_since(peer.heard) < HOST_QUIET;
+        self.peers.values().any(|peer| peer.is_paired() && heard(peer))
     }
 
     fn succeed(&mut self, now: Instant) {

@@ -167,16 +167,12 @@ impl Roster {
         }
         let current = self.last();
         if entry.previous != current.hash {
-            // Old ones come late through other members; what is ahead of us comes again in order.
-            let old = self.entries.iter().any(|known| known.hash == entry.previous);
-            let signer = self.entries.iter().filter_map(|known| known.entry.host());
-            let mut signers = signer.map(|host| host.identity);
-            let signed_by_a_host = signers.any(|host| signed.head().is_by(&self.meeting, &host));
-            return match (signed_by_a_host, old) {
-                (false, _) => Err(RosterError::Signature),
-                (true, true) => Ok(Taken::Already),
-                (true, false) => Err(RosterError::Unconnected),
-            };
+            // Old ones come late through other members; what is ahead of us comes again in order. Who might have signed
+            // what follows an entry that we do not have, we cannot know.
+            let base = self.find(&entry.previous).ok_or(RosterError::Unconnected)?;
+            let host = base.entry.host().ok_or(RosterError::Signature)?;
+            let signed_by_host = signed.head().is_by(&self.meeting, &host.identity);
+            return if signed_by_host { Ok(Taken::Already) } else { Err(RosterError::Signature) };
         }
         let host = current.entry.host().ok_or(RosterError::Signature)?;
         if !signed.head().is_by(&self.meeting, &host.identity) {

@@ -39,11 +39,11 @@ fn roster() -> Box<Signed> {
 
 fn any_roster_message() -> impl Strategy<Value = Message> {
     let name = || "\\PC{1,64}".prop_map(|text| clean_name(&text));
-    let waiting = (any::<u32>(), any::<[u8; 32]>(), name()).prop_map(|(number, identity, name)| Waiting {
-        number,
-        identity: IdentityKey(identity),
-        name,
-    });
+    let waiting = |list: Vec<(u32, [u8; 32], String)>| {
+        let one = |(number, identity, name)| Waiting { number, identity: IdentityKey(identity), name };
+        Message::Waiting(list.into_iter().map(one).collect())
+    };
+    let one = (any::<u32>(), any::<[u8; 32]>(), name());
     let request = prop_oneof![
         any::<u32>().prop_map(Request::Admit),
         any::<u32>().prop_map(Request::Decline),
@@ -55,7 +55,7 @@ fn any_roster_message() -> impl Strategy<Value = Message> {
         Just(()).prop_map(|()| Message::Roster(roster())),
         (any::<u32>(), any::<u64>(), any::<[u8; 32]>())
             .prop_map(|(term, counter, hash)| { Message::Head(Head { term, counter, hash, signature: [3; 64] }) }),
-        prop::collection::vec(waiting, 0..=MAX_WAITING).prop_map(Message::Waiting),
+        prop::collection::vec(one, 0..=MAX_WAITING).prop_map(waiting),
         request.prop_map(Message::Request),
     ]
 }
