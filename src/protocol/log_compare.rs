@@ -309,7 +309,7 @@ mod tests {
         }
     }
 
-    fn drew(signed: &Signed, generation: u32, to: &'static [u16]) -> Record<'_> {
+    fn drew<'a>(signed: &'a Signed, generation: u32, to: &'a [u16]) -> Record<'a> {
         Record::Drew { generation, roster: &signed.hash, key: KEY, to }
     }
 
