@@ -8,14 +8,14 @@ use crate::engine::room::{Around, Entry, Reach, Room};
 use crate::engine::routes::{RouteDenied, Routes};
 use crate::engine::session::{Place, Session};
 use crate::engine::view;
-use crate::engine::{SystemEntropy, unix_now, words};
+use crate::engine::{InviteWish, SystemEntropy, unix_now, words};
 use crate::protocol::invite::Invite;
-use crate::protocol::meeting::{Expiry, Meeting};
+use crate::protocol::meeting::{Meeting, Moment};
 use crate::protocol::relay_address::RelayAddress;
 use crate::rendezvous::client::{AddressGuard, RelayClient, TlsTrust};
 
 /// An invite stops working a day after it was made.
-const INVITE_LIFE: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
+pub(super) const INVITE_LIFE: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
 
 impl Session {
     /// What the settings allow, read before anybody is contacted.
@@ -89,21 +89,18 @@ impl Session {
         reach: Reach,
         step: Option<String>,
     ) {
-        let mut meeting = Meeting::host(self.identity.clone(), &self.name, Box::new(SystemEntropy));
-        let expires = Expiry { unix: unix_now() + INVITE_LIFE.as_secs(), at: now + INVITE_LIFE };
-        let invite = match meeting.create_invite(relays, Some(expires)) {
-            Ok(invite) => invite,
-            Err(error) => return self.fail(words::meeting_error(&error)),
-        };
-        let link = invite.to_link();
+        let opened = Moment { unix: unix_now(), at: now };
+        let meeting = Meeting::host(self.identity.clone(), &self.name, Box::new(SystemEntropy), opened);
         let (relay, relay_events) =
-            RelayClient::connect_guarded(targets.clone(), invite.room_id(), TlsTrust::Public, guard);
-        let entry = Entry { meeting, relay, relay_events, relay_view, targets, link: Some(link), reach };
+            RelayClient::connect_guarded(targets.clone(), meeting.room_id(), TlsTrust::Public, guard);
+        let entry = Entry { meeting, relay, relay_events, relay_view, targets, relays, reach };
         let room = self.new_room(now, entry);
         self.place = match step {
             Some(step) => Place::Connecting { room, step },
             None => self.in_meeting(now, room),
         };
+        self.create_invite(now, InviteWish { label: String::new(), lasts: Some(INVITE_LIFE), single_use: false });
+        self.tell_known();
         self.settle(now);
     }
 
@@ -130,7 +127,9 @@ impl Session {
         let targets: Vec<String> = relays.iter().map(RelayAddress::to_url).collect();
         let shown = relays.first().map(|relay| relay.to_host_and_port()).unwrap_or_default();
         let reach = hosting::reach_for_guest(&relays, routes.clone());
-        let meeting = match Meeting::join(&invite, self.identity.clone(), &self.name, Box::new(SystemEntropy)) {
+        let opened = Moment { unix: unix_now(), at: now };
+        let joined = Meeting::join(&invite, self.identity.clone(), &self.name, Box::new(SystemEntropy), opened);
+        let meeting = match joined {
             Ok(meeting) => meeting,
             Err(error) => return self.fail(words::meeting_error(&error)),
         };
@@ -138,7 +137,7 @@ impl Session {
         let (relay, relay_events) =
             RelayClient::connect_guarded(targets.clone(), invite.room_id(), TlsTrust::Public, guard);
         let relay_view = view::Relay { address: shown.clone(), ..view::Relay::default() };
-        let entry = Entry { meeting, relay, relay_events, relay_view, targets, link: None, reach };
+        let entry = Entry { meeting, relay, relay_events, relay_view, targets, relays, reach };
         let room = self.new_room(now, entry);
         self.place = Place::Connecting { room, step: format!("Reaching the relay {shown}…") };
         self.settle(now);
@@ -166,12 +165,10 @@ impl Session {
         };
         relay.announce(&self.settings, &room.meeting.room_id());
         let addresses = room.reach.routes.offered(relay.addresses());
-        room.relay_view = view::Relay { connected: room.relay_view.connected, ..relay.view(&addresses) };
-        if let Some(link) = &room.link
-            && let Ok(invite) = Invite::parse(link, 0).and_then(|invite| invite.with_relays(addresses))
-        {
-            room.link = Some(invite.to_link());
-        }
+        let (connected, sees) = (room.relay_view.connected, room.relay_view.sees.clone());
+        room.relay_view = view::Relay { connected, sees, ..relay.view(&addresses) };
+        room.invites.move_to(&addresses);
+        room.relays = addresses;
     }
 
     /// Ends the relay inside the app, beside whatever else goes on.

@@ -3,6 +3,8 @@
 use crate::engine::countries::TableError;
 use crate::engine::pins::PinError;
 use crate::engine::routes::RouteDenied;
+use std::path::Path;
+
 use crate::engine::start::StartError;
 use crate::engine::store::contacts::ContactsError;
 use crate::engine::store::identity::IdentityError;
@@ -159,9 +161,11 @@ pub fn mapping_not_renewed() -> String {
 pub fn declined(reason: DeclineReason) -> String {
     match reason {
         DeclineReason::Declined => "The host did not let you in.".into(),
-        DeclineReason::Full => "This meeting is full: in this version two people can meet.".into(),
+        DeclineReason::Full => "This meeting is full: it holds eight people.".into(),
         DeclineReason::Busy => "Too many people are at the door. Try again in a minute.".into(),
         DeclineReason::Unanswered => "Nobody answered the door. Ask the host, and try again.".into(),
+        DeclineReason::Locked => "The meeting is locked: the host lets nobody new in just now.".into(),
+        DeclineReason::Spent => "This link was for one person, and somebody has used it already. Ask for one of your own.".into(),
         DeclineReason::OwnIdentity => {
             "This is your own meeting: this device has the host's identity. Start with another --config folder to meet yourself.".into()
         }
@@ -177,6 +181,7 @@ pub fn left(reason: LeaveReason) -> &'static str {
         LeaveReason::Violation => "closed the session, because what this device sent was not right",
         LeaveReason::Replaced => "has seen you come in from elsewhere",
         LeaveReason::Dropped => "heard nothing from this device for too long",
+        LeaveReason::Removed => "has sent you out of the meeting",
         _ => "closed the session",
     }
 }
@@ -200,6 +205,66 @@ pub fn camera_error(error: &CameraError) -> String {
 /// Somebody verified came in under another name.
 pub fn other_name(saved: &str, given: &str) -> String {
     format!("{saved}, whom you verified, now calls themselves “{given}”. The name you verified is shown.")
+}
+
+/// Somebody with one of our links was refused for want of post-quantum keys.
+pub fn suite_refused_here() -> String {
+    "Somebody with your link uses a program without the post-quantum keys that every meeting here has. It was refused, and told why.".into()
+}
+
+/// The host's program refused ours.
+pub fn suite_refused_there() -> String {
+    "The host's program agrees on keys in another way than this one. There is no weaker way that both could take: update whichever is older.".into()
+}
+
+/// The group code was the same for everyone.
+pub fn everyone_verified() -> String {
+    "Everyone who is here is verified on this device from now on.".into()
+}
+
+/// The group code was not the same for everyone.
+pub fn code_differs() -> String {
+    "The code was not the same for everyone: somebody here is not who they seem. Nothing is sent to anyone, or shown from anyone. Leave, and meet again by a new link.".into()
+}
+
+/// The host signed two lists of members.
+pub fn forked() -> String {
+    "The host has signed two different lists of who is here. Nothing is sent any more.".into()
+}
+
+/// What speaks for a false identity was kept.
+pub fn evidence_kept(name: &str, file: &Path) -> String {
+    format!("What this device saw of {name} is kept as evidence in {}.", file.display())
+}
+
+/// It could not be kept.
+pub fn evidence_not_kept(error: &std::io::Error) -> String {
+    format!("The evidence could not be kept: {error}.")
+}
+
+/// The signed log was written.
+pub fn log_saved(path: &Path) -> String {
+    format!("The signed meeting log is in {}.", path.display())
+}
+
+/// It could not be written.
+pub fn log_not_saved(path: &Path, error: &std::io::Error) -> String {
+    format!("The meeting log could not be written to {}: {error}.", path.display())
+}
+
+/// This person hosts now.
+pub fn you_host() -> String {
+    "You are the host now. Earlier invite links lead nowhere any more: share your own.".into()
+}
+
+/// This person is a co-host now.
+pub fn you_are_cohost() -> String {
+    "You are a co-host now: you see who knocks, and can admit, decline, remove and lock.".into()
+}
+
+/// Somebody else hosts now.
+pub fn hosts_now(name: &str) -> String {
+    format!("{name} hosts the meeting now.")
 }
 
 /// What a microphone or speaker is doing.
@@ -242,9 +307,16 @@ pub fn wrong_host() -> String {
 /// Something that a meeting does not allow.
 pub fn meeting_error(error: &MeetingError) -> String {
     match error {
-        MeetingError::Full => "This meeting is full: in this version two people can meet. They can come in when somebody leaves.".into(),
+        MeetingError::Full => "This meeting is full: it holds eight people. They can come in when somebody leaves.".into(),
         MeetingError::OwnInvite => {
             "This link leads to your own meeting. To meet yourself on one computer, start a second Conclave with another --config folder.".into()
+        }
+        MeetingError::Locked => "The meeting is locked. Open it first, then let them in.".into(),
+        MeetingError::NotHost => "Only the host can do this.".into(),
+        MeetingError::NotInCharge => "Only the host and co-hosts can do this.".into(),
+        MeetingError::TooManyInvites => "Too many invites are open. Take one back first.".into(),
+        MeetingError::Unlistable => {
+            "They cannot be let in: their program uses a key that somebody else in the meeting has.".into()
         }
         MeetingError::NoSuchPeer | MeetingError::NotWaiting | MeetingError::NotAdmitted => "They have gone.".into(),
         other => format!("That is not possible: {other}."),

@@ -28,6 +28,8 @@ use super::watch::{Watch, check_rtt, route};
 /// How long an offer or answer waits for this machine's own addresses, so that they travel inside it. Asking for them
 /// takes a millisecond or two.
 const GATHER_WAIT: Duration = Duration::from_millis(100);
+/// A TURN server that has given no address by then is taken to be out of reach. It takes two round trips.
+const TURN_WAIT: Duration = Duration::from_secs(8);
 /// Least time between two key-frame requests of ours.
 const KEY_FRAME_REQUEST_EVERY: Duration = Duration::from_millis(250);
 
@@ -144,12 +146,23 @@ pub enum PathError {
 
 /// Candidates found, until the description that carries them is out.
 #[derive(Default)]
-struct Gathering {
+pub(super) struct Gathering {
+    since: Option<Instant>,
     found: Vec<String>,
     /// How many there were, told to the peer or about to be.
     count: usize,
     complete: bool,
     trickle: bool,
+    told: bool,
+}
+
+impl Gathering {
+    /// True once if there is nothing to tell the peer, and will not be. A TURN server that keeps silent never completes
+    /// the gathering, so time decides too.
+    pub(super) fn found_nothing(&mut self, now: Instant) -> bool {
+        let over = self.complete || self.since.is_some_and(|since| now.saturating_duration_since(since) > TURN_WAIT);
+        over && self.count == 0 && !std::mem::replace(&mut self.told, true)
+    }
 }
 
 struct Callbacks {
@@ -188,7 +201,7 @@ impl PeerConnectionEventHandler for Callbacks {
     async fn on_ice_gathering_state_change(&self, state: RTCIceGatheringState) {
         let mut gathering = lock(&self.gathering);
         gathering.complete = state == RTCIceGatheringState::Complete;
-        if gathering.complete && gathering.count == 0 && self.policy.restricts() {
+        if gathering.complete && self.policy.restricts() && gathering.found_nothing(Instant::now()) {
             let _ = self.lifecycle.send(PathEvent::RouteRefused(RouteRefusal::NoRelay));
         }
         self.gathered.notify_one();
@@ -310,6 +323,7 @@ impl Path {
             policy: policy.clone(),
             shared: Arc::clone(&shared),
             named: Arc::clone(&named),
+            gathering: Arc::clone(&gathering),
             connected: Arc::clone(&connected),
             refusal: Arc::clone(&refusal),
             events,
@@ -599,6 +613,7 @@ impl Path {
     /// are reported as events.
     async fn gathered_description(&self) -> Result<String, PathError> {
         let wanted = self.bind.len();
+        lock(&self.gathering).since.get_or_insert_with(Instant::now);
         let enough = async {
             loop {
                 {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rtc::rtp;
@@ -14,7 +14,7 @@ use webrtc::peer_connection::{PeerConnection, RTCIceCandidate, RTCIceCandidateTy
 use webrtc::rtp_transceiver::RtpSender;
 
 use super::interceptors::Shared;
-use super::path::{Named, PathEvent, header, lock};
+use super::path::{Gathering, Named, PathEvent, header, lock};
 use super::policy::{RoutePolicy, RouteRefusal};
 use super::sdp::{CandidateKind, PT_VIDEO};
 use super::stats::Route;
@@ -34,6 +34,7 @@ pub(super) struct Watch {
     pub(super) policy: RoutePolicy,
     pub(super) shared: Arc<Shared>,
     pub(super) named: Arc<Mutex<Named>>,
+    pub(super) gathering: Arc<Mutex<Gathering>>,
     pub(super) connected: Arc<AtomicBool>,
     pub(super) refusal: Arc<OnceLock<RouteRefusal>>,
     pub(super) events: mpsc::Sender<PathEvent>,
@@ -61,6 +62,9 @@ impl Watch {
                     if self.video.write_rtp(kick).await.is_err() {
                         let _ = self.events.send(PathEvent::Failed).await;
                         return;
+                    }
+                    if self.policy.restricts() && lock(&self.gathering).found_nothing(Instant::now()) {
+                        event = Some(PathEvent::RouteRefused(RouteRefusal::NoRelay));
                     }
                 }
                 () = tokio::time::sleep(ROUTE_SOON), if waiting => {}

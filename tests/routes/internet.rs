@@ -124,16 +124,13 @@ pub struct Ear {
 }
 
 impl Ear {
-    /// Fails if any packet names this address: in a header, in a message of STUN (RFC 8489 section 14.2: XORed with the
+    /// Whether any packet names this address: in a header, in a message of STUN (RFC 8489 section 14.2: XORed with the
     /// magic cookie) or as text.
-    pub fn holds_no_trace_of(&self, address: &str) {
+    pub fn names(&self, address: &str) -> bool {
         let heard = std::fs::read(&self.file).unwrap();
         assert!(heard.len() > 20_000, "media was heard: {} bytes", heard.len());
         let bits = address.parse::<Ipv4Addr>().unwrap().to_bits();
         let traces = [bits.to_be_bytes().to_vec(), (bits ^ 0x2112_A442).to_be_bytes().to_vec(), address.into()];
-        for trace in traces {
-            let found = heard.windows(trace.len()).position(|window| window == trace);
-            assert_eq!(found, None, "{address} as {trace:02x?} at this place of {}", self.file.display());
-        }
+        traces.iter().any(|trace| heard.windows(trace.len()).any(|window| window == trace))
     }
 }

@@ -84,6 +84,7 @@ async fn handle_line(path: &Arc<Path>, line: &str, revoked: &AtomicBool) {
     let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
     let lines = |sdp: String| sdp.replace("\r\n", "|");
     match word {
+        "RESTART" => say(&format!("OFFERED {}", lines(path.restart().await.unwrap()))),
         "OFFER" => say(&format!("OFFERED {}", lines(path.offer().await.unwrap()))),
         "ACCEPT" => say(&format!("ANSWERED {}", lines(path.accept_offer(&rest.replace('|', "\r\n")).await.unwrap()))),
         "ANSWER" => path.accept_answer(&rest.replace('|', "\r\n")).await.unwrap(),
@@ -96,11 +97,15 @@ async fn handle_line(path: &Arc<Path>, line: &str, revoked: &AtomicBool) {
         "STATS" => {
             let stats = path.stats().await;
             let route = stats.pair.map_or_else(
-                || "route=none".to_owned(),
+                || "route=none port=0".to_owned(),
                 |route| {
                     let (local, remote) = (route.local.ip(), route.remote.ip());
                     let (local_kind, remote_kind) = (route.local_kind, route.remote_kind);
-                    format!("local={local}/{local_kind:?} remote={remote}/{remote_kind:?} relayed={}", route.relayed)
+                    format!(
+                        "local={local}/{local_kind:?} remote={remote}/{remote_kind:?} relayed={} port={}",
+                        route.relayed,
+                        route.local.port()
+                    )
                 },
             );
             say(&format!(
