@@ -89,7 +89,7 @@ fn a_member_written_from_the_document_knows_the_same_list_and_the_same_code() {
 }
 
 #[test]
-fn a_member_written_from_the_document_waits_in_the_lobby_and_learns_nothing() {
+fn a_member_written_from_the_document_waits_in_the_lobby_until_it_is_turned_away() {
     let folder = tempfile::tempdir().unwrap();
     let relay = Relay::start(None);
     let mut host =

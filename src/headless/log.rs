@@ -58,7 +58,7 @@ that the other handed out, and that both had the same group codes. If a host sho
 
 Exit status:
   0  every log is valid; two logs show the same meeting
-  1  both logs are valid, and show different meetings
+  1  both logs are valid, and show different meetings or no moment that both know of
   2  a log cannot be read, or is not valid";
 
 /// Does what the arguments ask for.
