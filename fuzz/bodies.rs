@@ -11,7 +11,10 @@ use conclave::crypto::Secret;
 use conclave::crypto::frame::{Kid, Opener, Sealer, Stream};
 use conclave::protocol::envelope::Envelope;
 use conclave::protocol::invite::LINK_VERSION;
+use conclave::protocol::log_reader;
 use conclave::protocol::media_header::{AudioHeader, VideoHeader};
+use conclave::protocol::roster::Signed;
+use conclave::protocol::roster::entry::MAX_LISTED;
 use conclave::protocol::wire::Message;
 use conclave::protocol::{Invite, InviteError};
 use conclave::rendezvous::frames::{ClientFrame, MAX_MEMBERS, ServerFrame, VERSION};
@@ -24,13 +27,15 @@ use ring::digest;
 /// A target: takes any bytes, panics if something is untrue, and says whether the parser accepted them.
 pub(crate) type Body = fn(&[u8]) -> bool;
 
-/// Every target by name. (The roster's entries get their line here.)
+/// Every target by name.
 pub(crate) const TARGETS: &[(&str, Body)] = &[
     ("envelope", envelope),
     ("fragments", fragments),
     ("invite", invite),
     ("media_header", media_header),
+    ("meeting_log", meeting_log),
     ("relay_frames", relay_frames),
+    ("roster", roster),
     ("sdp", session_description),
     ("sframe", sframe),
     ("wire", wire),
@@ -48,6 +53,22 @@ fn envelope(data: &[u8]) -> bool {
     let Ok(envelope) = Envelope::parse(data) else { return false };
     assert_eq!(envelope.to_bytes(), data);
     true
+}
+
+/// A signed roster entry. Each has one encoding, and what is taken for one names exactly one host among distinct members.
+fn roster(data: &[u8]) -> bool {
+    let Ok(signed) = Signed::parse(data) else { return false };
+    assert_eq!(signed.to_bytes(), data);
+    let entry = &signed.entry;
+    assert!(entry.host().is_some() && entry.members.len() <= MAX_LISTED);
+    assert!(entry.members.windows(2).all(|pair| pair[0].index < pair[1].index));
+    assert!(entry.members.iter().all(|member| entry.by_identity(&member.identity) == Some(member)));
+    true
+}
+
+/// A meeting log as somebody else saved it.
+fn meeting_log(data: &[u8]) -> bool {
+    log_reader::verify(data).is_ok()
 }
 
 /// A message inside a session. Each has one encoding, so what is accepted is written back as the same bytes.

@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use conclave::crypto::frame::{Kid, Sealer, Stream};
-use conclave::crypto::{IdentityKey, Secret};
+use conclave::crypto::{Identity, IdentityKey, Secret};
 use conclave::protocol::envelope::{Envelope, MAX_HANDSHAKE};
+use conclave::protocol::log::{Log, Record};
 use conclave::protocol::media_header::{AudioHeader, VideoHeader};
-use conclave::protocol::wire::Message;
+use conclave::protocol::roster::{Entry, Listed, MemberRole, NOBODY, Operation, Signed};
+use conclave::protocol::wire::{Message, Request, Waiting};
 use conclave::protocol::{Invite, RelayAddress};
 use conclave::rendezvous::frames::{ClientFrame, EVERYONE, RefusedCode, ServerFrame, VERSION};
 use conclave::transport::fragment::{MAX_PAYLOAD, split};
@@ -112,25 +114,27 @@ fn write_the_genuine_messages() {
     write_links();
     write_envelopes_and_frames();
     write_messages();
+    write_roster_and_log();
     write_descriptions();
     write_media();
 }
 
 fn write_links() {
-    let invite = |relays: &[&str], expires| Invite {
+    let invite = |relays: &[&str], name: Option<&str>, expires| Invite {
         room_secret: Secret::new([1; 16]),
         host_identity: IdentityKey([2; 32]),
         host_static: [3; 32],
+        host_name: name.map(str::to_owned),
         invite_id: [4; 8],
         secret: Secret::new([5; 32]),
         relays: relays.iter().map(|relay| RelayAddress::from_setting(relay).unwrap()).collect(),
         expires,
     };
-    let plain = invite(&["relay.example"], None).to_link();
+    let plain = invite(&["relay.example"], None, None).to_link();
     put("invite", "one-relay", &plain);
     put("invite", "as-pasted", format!(" <{}\n{}> ", &plain[..60], &plain[60..]));
     put("invite", "https", plain.replace("conclave://relay.example/", "https://relay.example/join"));
-    let many = invite(&["ws://192.0.2.7:9", "ws://[2001:db8::1]", "relay.example:1"], Some(u64::MAX));
+    let many = invite(&["ws://192.0.2.7:9", "ws://[2001:db8::1]", "relay.example:1"], Some("Zoë 🦊"), Some(u64::MAX));
     put("invite", "three-relays-expiring", many.to_link());
     // As the target takes it: a zero byte, then the body between length and checksum (docs/PROTOCOL.md §1).
     for (name, link) in [("body", plain), ("body-expiring", many.to_link())] {
@@ -143,7 +147,8 @@ fn write_links() {
 fn write_envelopes_and_frames() {
     let (attempt, message) = ([9; 8], vec![0xab; MAX_HANDSHAKE]);
     // Byte by byte after docs/PROTOCOL.md §3.
-    put("envelope", "first", [&[0x01][..], &attempt, &[7; 16], &message].concat());
+    put("envelope", "first", [&[0x01][..], &attempt, &[7; 16], &[1], &message].concat());
+    put("envelope", "refused", [&[0x05][..], &attempt, &[7; 16], &[1]].concat());
     put("envelope", "second", [&[0x02][..], &attempt, &message[..1136]].concat());
     put("envelope", "third", [&[0x03][..], &attempt, &message[..64]].concat());
     let data = [&[0x04][..], &attempt, &message[..152]].concat();
@@ -160,6 +165,53 @@ fn write_envelopes_and_frames() {
     put("relay_frames", "refused", ServerFrame::Refused(RefusedCode::from_code(5)).encode());
 }
 
+/// The entry by which somebody came in.
+fn entry() -> Signed {
+    let identity = |who: u8| Identity::from_seed(Secret::new([who; 32]));
+    let listed = |index: u16, role, name: &str| {
+        let who = index as u8 + 1;
+        Listed { index, role, identity: identity(who).key(), static_key: [who; 32], name: name.into() }
+    };
+    let entry = Entry {
+        term: 0,
+        counter: 1,
+        previous: [9; 32],
+        time: 1_800_000_000,
+        operation: Operation::Admit,
+        subject: 1,
+        locked: false,
+        heir: 1,
+        next_index: 2,
+        members: vec![listed(0, MemberRole::Host, "Zoë 🦊"), listed(1, MemberRole::Member, "Ben")],
+    };
+    Signed::make(entry, &[6; 32], &identity(1))
+}
+
+fn write_roster_and_log() {
+    let admitted = entry();
+    put("roster", "admit", admitted.to_bytes());
+    let locked = Entry { operation: Operation::Lock, subject: NOBODY, locked: true, ..admitted.entry.clone() };
+    let host = Identity::from_seed(Secret::new([1; 32]));
+    put("roster", "locked", Signed::make(locked, &[6; 32], &host).to_bytes());
+    let alone = Entry { members: admitted.entry.members[..1].to_vec(), heir: NOBODY, ..admitted.entry };
+    let open = Entry { counter: 0, previous: [0; 32], operation: Operation::Open, subject: 0, next_index: 1, ..alone };
+    let open = Signed::make(open, &[6; 32], &host);
+    put("roster", "alone", open.to_bytes());
+
+    let mut log = Log::default();
+    log.note(1_800_000_000, &Record::Entry(&open));
+    put("meeting_log", "begun", log.sign(&[6; 32], 0, &host));
+    log.note(1_800_000_001, &Record::Drew { generation: 1, roster: &open.hash, key: [1; 8], to: &[1] });
+    log.note(1_800_000_002, &Record::Using { generation: 1 });
+    log.note(1_800_000_003, &Record::Got { from: 1, generation: 1, roster: &open.hash, key: [2; 8] });
+    log.note(1_800_000_004, &Record::Code { people: &open.entry.people(), digits: "0000 12345 67890" });
+    put("meeting_log", "with-keys", log.sign(&[6; 32], 0, &host));
+    let mut small = Log::default();
+    small.note(1_800_000_000, &Record::Entry(&open));
+    small.note(1_800_000_001, &Record::Full);
+    put("meeting_log", "full", small.sign(&[6; 32], 0, &host));
+}
+
 fn write_messages() {
     let sdp = "v=0\r\no=- 1 2 IN IP4 0.0.0.0\r\n".to_owned();
     let line = "candidate:1 1 udp 2130706431 192.0.2.7 5000 typ host".to_owned();
@@ -168,7 +220,18 @@ fn write_messages() {
         Message::Knock { name: "Zoë 🦊".into() },
         Message::Decline { reason: 1 },
         Message::Leave { reason: 2 },
-        Message::SenderKey { generation: 3, base: Secret::new([4; 32]) },
+        Message::SenderKey { generation: 3, roster: [5; 32], base: Secret::new([4; 32]) },
+        Message::Admit { your_index: 1, meeting: [6; 32], secret: Secret::new([7; 32]), roster: Box::new(entry()) },
+        Message::Roster(Box::new(entry())),
+        Message::Head(entry().head()),
+        Message::Waiting(vec![Waiting { number: 70_000, identity: IdentityKey([8; 32]), name: "Ben".into() }]),
+        Message::Request(Request::Remove(3)),
+        Message::Request(Request::Admit(70_000)),
+        Message::CodeOpen { round: [1; 16], people: [2; 32] },
+        Message::CodeCommit { round: [1; 16], commitment: [3; 32] },
+        Message::CodeSet { round: [1; 16], signature: [4; 64], set: [(0, [5; 32]), (7, [6; 32])].into() },
+        Message::CodeReveal { round: [1; 16], value: Secret::new([7; 32]) },
+        Message::CodeValues { round: [1; 16], values: [(0, Secret::new([8; 32]))].into() },
         Message::KeyAck { generation: u32::MAX },
         Message::Offer { sdp: sdp.clone() },
         Message::Answer { sdp },

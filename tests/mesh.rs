@@ -126,7 +126,10 @@ fn eight_meet_and_whoever_is_sent_out_hears_no_more_while_nobody_else_notices() 
         assert!(peers.len() >= 6, "{name} met only {}", peers.len());
         for peer in peers {
             let video = &peer["video"];
-            println!("{name} saw {}: {} pictures, longest pause {} ms", peer["name"], video["decoded"], video["longest_pause_ms"]);
+            println!(
+                "{name} saw {}: {} pictures, longest pause {} ms",
+                peer["name"], video["decoded"], video["longest_pause_ms"]
+            );
             // What was sealed before they came and arrives over the new path cannot be opened, and is not meant to be.
             let unopened = peer["unopened"].as_u64().unwrap();
             assert!(unopened < 150, "{name} and {}: {unopened}", peer["name"]);
