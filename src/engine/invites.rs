@@ -56,11 +56,6 @@ impl Invites {
         });
     }
 
-    /// Whether any has been made: a host that has just become one makes its first.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.held.is_empty()
-    }
-
     /// The protocol's name of an invite.
     pub(crate) fn id(&self, no: InviteNo) -> Option<InviteId> {
         self.held.iter().find(|held| held.no == no).map(|held| held.invite.invite_id)

@@ -333,7 +333,9 @@ impl Room {
                 if let Some(measure) = &self.measure {
                     measure.set_code(code.as_ref());
                 }
-                (self.code, self.code_verdict) = (code, None);
+                self.code = code;
+                // That the codes differed is not mended by another code.
+                self.code_verdict = self.code_verdict.filter(|same| !same);
             }
             Told::Forked { .. } => {
                 self.forked = true;

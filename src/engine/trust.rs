@@ -135,6 +135,7 @@ impl Session {
             .filter(|member| member.proven && member.link != PeerLink::Stopped)
             .map(|member| (member.id, member.identity, member.name.clone()))
             .collect();
+        let differed = room.code_verdict == Some(false);
         room.code_verdict = match verdict {
             Verdict::Match => Some(true),
             Verdict::Mismatch => Some(false),
@@ -164,7 +165,30 @@ impl Session {
                 }
                 self.settle(now);
             }
+            Verdict::Withdrawn if differed => self.hear_all_again(now),
             Verdict::Withdrawn => {}
+        }
+    }
+
+    /// The codes were the same after all: with new keys, over new sessions, whoever was cut off for it is heard again.
+    fn hear_all_again(&mut self, now: Instant) {
+        let Some(room) = self.room() else { return };
+        let (hosting, host) = (room.is_hosting(), room.host_name());
+        let stopped: Vec<PeerId> = room
+            .members
+            .iter()
+            .filter(|member| member.link == PeerLink::Stopped && member.verification != Verification::Mismatch)
+            .map(|member| member.id)
+            .collect();
+        for peer in stopped {
+            if let Some(room) = self.room() {
+                room.start_anew(now, peer);
+            }
+        }
+        self.settle(now);
+        // The session with the host carries the meeting, and is not made anew.
+        if let Some(host) = host.filter(|_| !hosting) {
+            self.warn(words::come_back_for(&host));
         }
     }
 

@@ -227,6 +227,11 @@ pub fn code_differs() -> String {
     "The code was not the same for everyone: somebody here is not who they seem. Nothing is sent to anyone, or shown from anyone. Leave, and meet again by a new link.".into()
 }
 
+/// The host cannot be heard again without coming in anew.
+pub fn come_back_for(host: &str) -> String {
+    format!("To see and hear {host} again, leave and come back by the link.")
+}
+
 /// The host signed two lists of members.
 pub fn forked() -> String {
     "The host has signed two different lists of who is here. Nothing is sent any more.".into()
