@@ -3,6 +3,10 @@
 //! `cargo test --test fuzz_corpus -- --ignored` writes the genuine messages of the corpus (`real-*`) anew, as a change of
 //! the wire format needs it; the rest of the corpus is what the fuzzer found, and stays as it is.
 
+#![cfg(feature = "client")]
+// Helpers of a test may stop it; clippy knows only functions marked #[test].
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

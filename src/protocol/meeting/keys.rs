@@ -268,7 +268,7 @@ mod tests {
         keys.acknowledge(7, 1).unwrap();
         assert!(matches!(keys.want(now + ms(100), true), Change::Nothing), "a key was drawn just now");
         assert!(matches!(keys.want(now + ms(200), true), Change::Nothing));
-        assert!(matches!(keys.handle_timeout(now + ms(499)), None));
+        assert!(keys.handle_timeout(now + ms(499)).is_none());
         assert!(matches!(keys.handle_timeout(now + ms(500)), Some(Change::Draw)));
         draw(&mut keys, now + ms(500), &[7]);
         assert_eq!(keys.timeout(), Some(now + ms(1000)), "the deadline of the first key stands");

@@ -340,6 +340,9 @@ mod tests {
 
     const MEETING: [u8; 32] = [7; 32];
 
+    /// An operation, and what it does to the list.
+    type Step = (Operation, fn(&mut Entry));
+
     fn signed(entry: Entry, who: u8) -> Signed {
         Signed::make(entry, &MEETING, &identity(who))
     }
@@ -376,7 +379,7 @@ mod tests {
     #[test]
     fn the_host_admits_removes_locks_promotes_and_hands_over() {
         let mut roster = roster();
-        let steps: [(Operation, fn(&mut Entry)); 6] = [
+        let steps: [Step; 6] = [
             (Operation::Admit, |entry| {
                 entry.subject = 3;
                 entry.next_index = 4;
@@ -424,7 +427,7 @@ mod tests {
     #[test]
     fn an_entry_that_changes_more_than_it_says_is_refused() {
         let base = roster();
-        let cases: [(Operation, fn(&mut Entry)); 14] = [
+        let cases: [Step; 14] = [
             (Operation::Open, |_| {}),
             (Operation::Admit, |e| e.subject = 3),
             (Operation::Admit, |e| {
