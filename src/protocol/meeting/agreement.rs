@@ -129,9 +129,13 @@ impl Core {
                 let done = collector.handle_reveal(index, &round, value).map(|values| values.is_some());
                 done.and_then(|done| if done { self.reveal_all(now) } else { Ok(()) })
             }
-            // A step meant for whoever hosted a moment ago.
-            Message::CodeCommit { .. } | Message::CodeReveal { .. } => Ok(()),
-            Message::CodeOpen { .. } | Message::CodeSet { .. } | Message::CodeValues { .. } if self.was_host(no) => {
+            // A step meant for whoever hosted a moment ago, or from whoever does as of an entry that is still on its way here.
+            Message::CodeCommit { .. }
+            | Message::CodeReveal { .. }
+            | Message::CodeOpen { .. }
+            | Message::CodeSet { .. }
+            | Message::CodeValues { .. } => {
+                self.counters.out_of_turn += 1;
                 Ok(())
             }
             other => return Err(Violation::OutOfPlace(other.kind())),
@@ -140,12 +144,6 @@ impl Core {
             self.counters.bad_codes += 1;
             Violation::Code(error)
         })
-    }
-
-    /// Whether somebody hosted under an entry that is still remembered.
-    fn was_host(&self, no: PeerNo) -> bool {
-        let (Some(seat), Some(peer)) = (&self.seat, self.peers.get(&no)) else { return false };
-        seat.roster.has_been_hosted_by(peer.index)
     }
 
     fn join_round(&mut self, now: Instant, host: PeerNo, round: [u8; 16], people: PeopleHash) {

@@ -194,6 +194,8 @@ impl Core {
         }
         peer.heard(now);
         if std::mem::take(&mut peer.silent) {
+            peer.timers.stop(PeerTimer::Pair);
+            self.pairs.forget(no);
             self.events.push_back(Event::HeardAgain { peer: no });
         }
         let ordered = received.ordered.into_iter().map(|bytes| (true, bytes));
@@ -280,7 +282,10 @@ impl Core {
                 self.handle_head(now, no, &head);
                 return Ok(());
             }
-            Message::Waiting(list) => return self.handle_waiting(no, list),
+            Message::Waiting(list) => {
+                self.handle_waiting(no, list);
+                return Ok(());
+            }
             Message::Request(request) => {
                 self.requests.push((no, request));
                 return Ok(());
@@ -511,6 +516,17 @@ impl Core {
 
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         self.answers.handle_timeout(now);
+        // What comes of one deadline may make another due at once: a new host is called, say. Twice is enough, and a
+        // third time is the caller's.
+        for _ in 0..2 {
+            self.handle_deadlines(now);
+            if self.timeout().is_none_or(|at| at > now) {
+                return;
+            }
+        }
+    }
+
+    fn handle_deadlines(&mut self, now: Instant) {
         for no in self.peers.keys().copied().collect::<Vec<_>>() {
             self.handle_peer_timeout(now, no);
         }
@@ -521,7 +537,6 @@ impl Core {
             return;
         }
         self.handle_pairs_timeout(now);
-        self.handle_seat_timeout(now);
         self.handle_agreement_timeout(now);
     }
 
@@ -548,6 +563,10 @@ impl Core {
                 }
                 (PeerTimer::Silence, Phase::Waiting | Phase::Member) => {
                     peer.silent = true;
+                    // Perhaps each of the two holds on to another session.
+                    if peer.is_member() && !peer.gone {
+                        peer.timers.hasten(PeerTimer::Pair, now);
+                    }
                     self.events.push_back(Event::Silent { peer: no });
                     self.consider_succession(now);
                 }
@@ -598,8 +617,8 @@ impl Core {
     pub(super) fn timeout(&self) -> Option<Instant> {
         let own = [self.keys.timeout(), self.answers.timeout()];
         let meeting = match self.over {
-            true => [None; 3],
-            false => [self.pairs.timeout(), self.seat_timeout(), self.agreement.timeout()],
+            true => [None; 2],
+            false => [self.pairs.timeout(), self.agreement.timeout()],
         };
         earliest(self.peers.values().map(Peer::timeout).chain(own).chain(meeting))
     }

@@ -338,6 +338,7 @@ impl Door {
     /// Acts on what a co-host asks for, if it still is one. What can no longer be done is not an error: it was asked in time.
     pub(super) fn handle_request(&mut self, core: &mut Core, now: Instant, from: PeerNo, request: Request) {
         if core.role_of(from) != MemberRole::CoHost {
+            core.counters.out_of_turn += 1;
             return;
         }
         match request {

@@ -318,6 +318,8 @@ impl Meeting {
                 self.vestibule.update(&mut self.core, Vec::new());
                 self.core.take_charge(now);
                 self.core.renew_agreement(now);
+                // Whoever is to be called is called now.
+                self.core.handle_timeout(now);
             }
             (false, Some(door)) => {
                 door.close(&mut self.core, now);
@@ -485,9 +487,8 @@ impl Meeting {
 
     /// Leaves the meeting to whoever is to take over. Without an heir it ends for everyone, as by [`leave`](Self::leave).
     pub fn leave_to_heir(&mut self, now: Instant) {
-        let heir = self.core.seat.as_ref().map(|seat| seat.roster.current().heir);
-        let heir = heir.and_then(|index| self.core.by_index(index)).filter(|_| self.core.is_host());
-        if let Some(heir) = heir
+        let heir = self.core.live_heir().filter(|_| self.core.is_host());
+        if let Some(heir) = heir.and_then(|index| self.core.by_index(index))
             && self.hand_over(now, heir).is_ok()
         {
             self.core.end(now, End::Left, Some(LeaveReason::Left));

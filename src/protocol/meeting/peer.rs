@@ -11,7 +11,9 @@ use crate::protocol::envelope::{Attempt, Envelope};
 use crate::protocol::invite::InviteId;
 use crate::protocol::link::{Link, LinkError};
 use crate::protocol::roster::{Listed, NOBODY};
-use crate::protocol::timers::{HOST_QUIET, LINGER, PING, RateLimit, SILENCE, SILENCE_AFTER_LEAVING, Timers};
+use crate::protocol::timers::{
+    HEED, HOST_QUIET, LINGER, PING, RateLimit, SILENCE, SILENCE_AFTER_LEAVING, Timers, YIELD,
+};
 use crate::protocol::wire::{Message, WireError};
 
 /// Pings whose answer is awaited.
@@ -86,7 +88,9 @@ pub(super) struct Peer {
     pub(super) timers: Timers<PeerTimer>,
     /// When something authentic last came.
     pub(super) heard: Instant,
-    /// When something came after a long silence.
+    /// When the newest ping was sent that they are known to have heard.
+    pub(super) heeded: Instant,
+    /// When an answer came after a long time without.
     pub(super) back: Option<Instant>,
     rate: RateLimit,
 }
@@ -126,6 +130,7 @@ impl Peer {
             keys: PeerKeys::new(),
             timers: Timers::new(),
             heard: now,
+            heeded: now,
             back: None,
             rate: RateLimit::new(BURST, PER_SECOND),
         }
@@ -159,11 +164,26 @@ impl Peer {
 
     /// Something authentic came.
     pub(super) fn heard(&mut self, now: Instant) {
-        if now.saturating_duration_since(self.heard) >= HOST_QUIET {
-            self.back = Some(now);
-        }
         self.heard = now;
         self.timers.set(PeerTimer::Silence, now + SILENCE);
+    }
+
+    /// Whether they may not have heard us for a while, or not until a moment ago.
+    pub(super) fn was_out_of_reach(&self, now: Instant) -> bool {
+        self.silent
+            || self.wire.is_none()
+            || self.back.is_some_and(|back| now.saturating_duration_since(back) < YIELD)
+            || now.saturating_duration_since(self.heeded) >= HEED
+    }
+
+    /// Nothing has been heard for a while.
+    pub(super) fn is_quiet(&self, now: Instant) -> bool {
+        self.gone || now.saturating_duration_since(self.heard) >= HOST_QUIET
+    }
+
+    /// Nothing has been heard for so long that nothing more is to be expected.
+    pub(super) fn is_lost(&self, now: Instant) -> bool {
+        self.gone || self.silent || now.saturating_duration_since(self.heard) >= SILENCE
     }
 
     /// The relay says that the peer's connection is gone. It may be back under another number, so this hastens and no more.
@@ -208,6 +228,10 @@ impl Peer {
         let pings = &mut self.wire.as_mut()?.pings;
         let at = pings.iter().position(|(sent, _)| *sent == token)?;
         let (_, sent) = pings.remove(at)?;
+        if sent.saturating_duration_since(self.heeded) >= HEED {
+            self.back = Some(now);
+        }
+        self.heeded = self.heeded.max(sent);
         Some(now.saturating_duration_since(sent))
     }
 
