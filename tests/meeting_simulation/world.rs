@@ -388,8 +388,10 @@ impl World {
                 self.checker.nodes[at].paired.iter().map(|peer| self.checker.peer_node(at, *peer)).collect();
             let (term, counter, host) = (entry.term, entry.counter, entry.host()?.index);
             Some(format!(
-                "{at} is {own} in {members:?}, hosted by {host}, term {term}, entry {counter} ({:?}), heir {}, sessions {paired:?}",
-                entry.operation, entry.heir,
+                "{at} is {own} in {members:?}, hosted by {host}, term {term}, entry {counter} ({:?}), heir {}, sessions {paired:?}, {:?}",
+                entry.operation,
+                entry.heir,
+                self.net.nodes[at].meeting.counters(),
             ))
         };
         self.members().into_iter().filter_map(one).collect::<Vec<_>>().join("\n")

@@ -576,19 +576,16 @@ impl Meeting {
         self.settle(now);
     }
 
-    /// Gives a peer up: it fell silent, and media no longer flow. A host takes it off the list; others end their session with
-    /// it, and the meeting is over for them if it was the host and nobody else is left.
+    /// Gives a peer up: it fell silent, and media no longer flow. A host takes it off the list. For others the list is the
+    /// host's; but if the host is lost, and nobody else is heard either, the meeting is over for them.
     pub fn drop_peer(&mut self, now: Instant, peer: PeerNo) -> Result<(), MeetingError> {
         self.core.live(peer)?;
         if self.core.seat.is_none() {
             self.core.end(now, End::HostLost, Some(LeaveReason::Dropped));
         } else if self.core.is_host() {
             self.core.part(now, peer, Departure::Dropped, Some(LeaveReason::Dropped));
-        } else if self.core.host_peer() == Some(peer) {
-            let alone = |no: &PeerNo| self.core.peers.get(no).is_none_or(|other| other.silent || *no == peer);
-            if self.core.paired().iter().all(alone) {
-                self.core.end(now, End::HostLost, Some(LeaveReason::Dropped));
-            }
+        } else if self.core.is_alone(now) {
+            self.core.end(now, End::HostLost, Some(LeaveReason::Dropped));
         }
         self.settle(now);
         Ok(())

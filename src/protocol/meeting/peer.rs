@@ -86,6 +86,8 @@ pub(super) struct Peer {
     pub(super) silent: bool,
     pub(super) keys: PeerKeys,
     pub(super) timers: Timers<PeerTimer>,
+    /// Number of the entry that they last said was in force with them, if it is one of ours.
+    pub(super) told: Option<u64>,
     /// When something authentic last came.
     pub(super) heard: Instant,
     /// When the newest ping was sent that they are known to have heard.
@@ -129,6 +131,7 @@ impl Peer {
             silent: false,
             keys: PeerKeys::new(),
             timers: Timers::new(),
+            told: None,
             heard: now,
             heeded: now,
             back: None,

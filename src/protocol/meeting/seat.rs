@@ -311,6 +311,9 @@ impl Core {
         if let Some(ours) = seat.roster.contradiction(head) {
             return self.fork(now, ours, *head);
         }
+        if let Some(peer) = self.peers.get_mut(&no) {
+            peer.told = seat.roster.place_of(head);
+        }
         let lacking: Vec<Signed> = seat.roster.after(head).into_iter().take(CATCH_UP).cloned().collect();
         for signed in lacking {
             self.send(no, &Message::Roster(Box::new(signed)));
@@ -400,6 +403,12 @@ impl Core {
         self.peers.values().any(|peer| peer.is_paired() && !peer.is_quiet(now))
     }
 
+    /// The host is lost, and everyone with whom there was a session is, too.
+    pub(super) fn is_alone(&self, now: Instant) -> bool {
+        let lost = |no: &PeerNo| self.peers.get(no).is_some_and(|peer| peer.is_lost(now));
+        self.host_peer().is_some_and(|host| lost(&host)) && self.paired().iter().all(lost)
+    }
+
     fn succeed(&mut self, now: Instant) {
         let time = self.unix(now);
         let Some(seat) = &mut self.seat else { return };
@@ -451,31 +460,50 @@ impl Core {
         }
     }
 
-    /// Somebody has succeeded a host. If that is us, and if it could not hear us for a while, it is right: there is one host,
-    /// and we are not it. If it could, it lies. Others believe it when they do not hear the host either, or when the host does.
+    /// Somebody has taken over. If it is our place that they took, and if they could not hear us for a while, they are right:
+    /// there is one host, and we are not it. If they could, or if they have told us that they know of later entries, they lie.
+    /// Others believe it when they do not hear the host either, or when the host does.
     fn handle_claim(&mut self, now: Instant, no: PeerNo, signed: Signed) -> Result<(), Violation> {
         let (host, by_host) = (self.is_host(), self.host_peer() == Some(no));
+        let own = self.identity.key();
         let Some(seat) = &mut self.seat else { return Ok(()) };
         let Some(claim) = seat.roster.claim(&signed) else { return Ok(()) };
         if claim.rival || by_host {
             self.adopt(now, &signed);
-        } else if host {
-            let of_claimant = |(_, peer): &(&PeerNo, &Peer)| peer.is_member() && peer.identity == Some(claim.identity);
-            let claimant = self.peers.iter().find(of_claimant);
-            // Whoever merely passes it on may have believed it.
-            match claimant {
-                Some((_, peer)) if !peer.gone && !peer.was_out_of_reach(now) => {
-                    if claimant.is_some_and(|(claimant, _)| *claimant == no) {
-                        return Err(Violation::FalseSuccession);
-                    }
-                }
-                _ => self.adopt(now, &signed),
-            }
-        } else {
+            return Ok(());
+        }
+        if !host {
             seat.claimed = Some(signed);
             self.consider_succession(now);
+            self.ask_host(no);
+            return Ok(());
+        }
+        let is_claimant = |peer: &Peer| peer.is_member() && !peer.gone && peer.identity == Some(claim.identity);
+        let claimant = self.peers.iter().find(|(_, peer)| is_claimant(peer));
+        let lies = |peer: &Peer| {
+            let heard_us = claim.host == own && !peer.was_out_of_reach(now);
+            heard_us || peer.told.is_some_and(|told| told > claim.fork)
+        };
+        match claimant {
+            // Whoever merely passes it on may have believed it.
+            Some((claimant, peer)) if lies(peer) => {
+                if *claimant == no {
+                    return Err(Violation::FalseSuccession);
+                }
+            }
+            _ => self.adopt(now, &signed),
         }
         Ok(())
+    }
+
+    /// Somebody else is said to host, and our host is heard: it is for the host to say.
+    fn ask_host(&mut self, from: PeerNo) {
+        let Some(host) = self.host_peer().filter(|host| *host != from) else { return };
+        let Some(seat) = &self.seat else { return };
+        let branch = seat.claimed.as_ref().map(|claimed| seat.roster.branch_for(claimed)).unwrap_or_default();
+        for signed in branch.into_iter().take(CATCH_UP) {
+            self.send(host, &Message::Roster(Box::new(signed)));
+        }
     }
 
     /// The identities of all who are in the meeting with us, ourselves left out.

@@ -47,14 +47,18 @@ pub enum Taken {
     Succession,
 }
 
-/// Who claims to have succeeded.
+/// What a branch that takes precedence says: somebody took over, from the last entry that it has in common with ours.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// Whoever signed the succession.
+    /// Whoever took over first on it.
     pub identity: IdentityKey,
-    /// Indices of those who would have come before it. They must be lost, too.
+    /// Indices of those who would have come before them. They must be lost, too.
     pub before: Vec<u16>,
-    /// A succession has been believed here already, and only the better of two counts.
+    /// Whose place they took.
+    pub host: IdentityKey,
+    /// Number of the last common entry.
+    pub fork: u64,
+    /// A succession has been believed here since, too, and only the better of two counts.
     pub rival: bool,
 }
 
@@ -213,9 +217,23 @@ impl Roster {
     /// Takes an entry that follows one that is known. What stands on another branch than that in force is kept, and
     /// [`Taken::Succession`] says that it would take precedence.
     pub fn take(&mut self, signed: &Signed) -> Result<Taken, RosterError> {
-        if self.known(&signed.hash).is_some_and(|known| known.signature == signed.signature) {
-            return Ok(if self.precedes(signed) { Taken::Succession } else { Taken::Already });
+        if self.find(&signed.hash).is_some_and(|known| known.signature == signed.signature) {
+            return Ok(Taken::Already);
         }
+        if !self.side.contains(signed) {
+            self.judge(signed)?;
+            self.set_aside(signed.clone());
+        }
+        if signed.entry.previous == self.hash() && signed.entry.operation != Operation::Succeed {
+            self.side.retain(|known| known.hash != signed.hash);
+            self.push(signed.clone());
+            return Ok(Taken::Now);
+        }
+        Ok(if self.precedes(signed) { Taken::Succession } else { Taken::Already })
+    }
+
+    /// Whether an entry follows one that is known, with a change that its signer may make.
+    fn judge(&self, signed: &Signed) -> Result<(), RosterError> {
         // What is ahead of us comes again in order. Who might have signed what follows an entry that we do not have, we
         // cannot know.
         let base = self.known(&signed.entry.previous).ok_or(RosterError::Unconnected)?;
@@ -228,13 +246,7 @@ impl Roster {
             return Err(RosterError::Signature);
         }
         signed.entry.check()?;
-        check_change(&base.entry, &signed.entry).map_err(RosterError::Change)?;
-        if signed.entry.previous == self.hash() && signed.entry.operation != Operation::Succeed {
-            self.push(signed.clone());
-            return Ok(Taken::Now);
-        }
-        self.set_aside(signed.clone());
-        Ok(if self.precedes(signed) { Taken::Succession } else { Taken::Already })
+        check_change(&base.entry, &signed.entry).map_err(RosterError::Change)
     }
 
     fn set_aside(&mut self, signed: Signed) {
@@ -267,37 +279,45 @@ impl Roster {
         theirs.hash != ours.hash && rank(theirs, their_base) > rank(ours, our_base)
     }
 
-    /// Who would host by the branch on which an entry stands that [`take`](Self::take) found to take precedence.
+    /// What the branch says that ends with an entry which [`take`](Self::take) found to take precedence.
     pub fn claim(&self, signed: &Signed) -> Option<Claim> {
-        let (start, base) = self.succession_of(signed)?;
-        let identity = base.entry.member(start.entry.subject)?.identity;
-        let before = base.entry.line().into_iter().take_while(|index| *index != start.entry.subject).collect();
-        let fork = self.fork_of(signed)?;
+        let (fork, path) = self.branch(signed)?;
+        let base = &self.entries.get(fork)?.entry;
+        let start = &path.first()?.entry;
+        // Any other entry beside one of ours would be a second one for its place.
+        let identity = base.member(start.subject).filter(|_| start.operation == Operation::Succeed)?.identity;
+        let before = base.line().into_iter().take_while(|index| *index != start.subject).collect();
         let rival = self.entries.iter().skip(fork + 1).any(|given_up| given_up.entry.operation == Operation::Succeed);
-        Some(Claim { identity, before, rival })
+        Some(Claim { identity, before, host: base.host()?.identity, fork: base.counter, rival })
     }
 
-    /// Position of the last entry in force that an entry of another branch stands on.
-    fn fork_of(&self, signed: &Signed) -> Option<usize> {
-        let mut at = signed;
+    /// Whether a head is that of an entry in force, and which number that has.
+    pub fn place_of(&self, head: &Head) -> Option<u64> {
+        self.find(&head.hash).map(|signed| signed.entry.counter)
+    }
+
+    /// Position of the last entry in force that a branch stands on, and what follows it up to this entry, oldest first.
+    fn branch(&self, signed: &Signed) -> Option<(usize, Vec<Signed>)> {
+        let mut path = vec![signed.clone()];
         loop {
-            if let Some(position) = self.entries.iter().position(|known| known.hash == at.entry.previous) {
-                return Some(position);
+            let previous = path.last()?.entry.previous;
+            if let Some(fork) = self.entries.iter().position(|known| known.hash == previous) {
+                path.reverse();
+                return Some((fork, path));
             }
-            at = self.known(&at.entry.previous)?;
+            path.push(self.known(&previous)?.clone());
         }
+    }
+
+    /// A branch that takes precedence, as it follows what is in force here, oldest first.
+    pub fn branch_for(&self, signed: &Signed) -> Vec<Signed> {
+        self.branch(signed).map(|(_, path)| path).unwrap_or_default()
     }
 
     /// Puts the branch in force that ends with an entry which [`take`](Self::take) found to take precedence, and gives its
     /// entries, oldest first. Those in force after the fork are given up; whoever they sent out stays barred.
     pub fn switch(&mut self, signed: &Signed) -> Option<Vec<Signed>> {
-        let fork = self.fork_of(signed).filter(|_| self.precedes(signed))?;
-        let base = self.entries.get(fork)?.hash;
-        let mut path = vec![signed.clone()];
-        while let Some(first) = path.last().filter(|first| first.entry.previous != base) {
-            path.push(self.known(&first.entry.previous)?.clone());
-        }
-        path.reverse();
+        let (fork, path) = self.branch(signed).filter(|_| self.precedes(signed))?;
         while self.entries.len() > fork + 1 {
             let Some(given_up) = self.entries.pop_back() else { break };
             if matches!(given_up.entry.operation, Operation::Remove | Operation::Leave)
@@ -593,11 +613,13 @@ mod tests {
         let by_heir = succession(&roster, 2);
         assert_eq!(roster.take(&by_heir), Ok(Taken::Succession));
         assert_eq!(roster.current(), &entry(), "not before somebody judged that the host is lost");
-        let claim = Claim { identity: identity(2).key(), before: vec![], rival: false };
+        let claim =
+            Claim { identity: identity(2).key(), before: vec![], host: identity(1).key(), fork: 3, rival: false };
         assert_eq!(roster.claim(&by_heir), Some(claim));
         let by_next = succession_of(&roster, 3, 2);
         assert_eq!(roster.take(&by_next), Ok(Taken::Succession));
-        let claim = Claim { identity: identity(3).key(), before: vec![1], rival: false };
+        let claim =
+            Claim { identity: identity(3).key(), before: vec![1], host: identity(1).key(), fork: 3, rival: false };
         assert_eq!(roster.claim(&by_next), Some(claim));
         assert!(roster.switch(&by_heir).is_some_and(|path| path.len() == 1));
         assert_eq!((roster.current().term, roster.current().host().unwrap().index), (1, 1));
