@@ -453,6 +453,12 @@ impl World {
             }
             self.run_for(Duration::from_millis(500));
         }
+        for at in 0..self.net.nodes.len() {
+            let violations = self.net.nodes[at].meeting.counters().violations;
+            if violations > 0 {
+                return Err(format!("accused: {at} counts {violations} violations of the honest"));
+            }
+        }
         Ok(agreed.map_or(SETTLED, |agreed| agreed - since))
     }
 }

@@ -22,6 +22,7 @@ use crate::protocol::invite::room_id;
 use crate::protocol::link::LinkError;
 use crate::protocol::log::{Log, Record, key_id};
 use crate::protocol::roster::EntryHash;
+use crate::protocol::timers::PING;
 use crate::protocol::wire::{DeclineReason, LeaveReason, Message, Request, Waiting};
 
 /// Sessions at a time, in whatever phase: everyone who can wait at the door and come through it, several times over.
@@ -56,6 +57,8 @@ pub(super) struct Core {
     pub(super) counters: Counters,
     pub(super) log: Log,
     pub(super) over: bool,
+    /// When it was last looked at whether there is a host.
+    watched: Instant,
     /// A session that turned out to be that with a member: from now on under the member's number.
     pub(super) moved: Option<(PeerNo, PeerNo)>,
     /// What co-hosts ask for, for the door to act on.
@@ -96,6 +99,7 @@ impl Core {
             counters: Counters::default(),
             log: Log::default(),
             over: false,
+            watched: opened.at,
             moved: None,
             requests: Vec::new(),
             told_waiting: None,
@@ -538,6 +542,14 @@ impl Core {
         }
         self.handle_pairs_timeout(now);
         self.handle_agreement_timeout(now);
+        if self.watch_due().is_some_and(|at| at <= now) {
+            self.watched = now;
+            self.watch(now);
+        }
+    }
+
+    fn watch_due(&self) -> Option<Instant> {
+        (self.seat.is_some() && !self.is_host()).then(|| self.watched + PING)
     }
 
     fn handle_peer_timeout(&mut self, now: Instant, no: PeerNo) {
@@ -556,7 +568,6 @@ impl Core {
                 (PeerTimer::Ping, Phase::Member) => {
                     peer.ping(now);
                     self.tell_head(no);
-                    self.consider_succession(now);
                 }
                 (PeerTimer::Silence, Phase::Waiting) if self.seat.is_some() => {
                     self.part(now, no, Departure::Dropped, None);
@@ -617,8 +628,8 @@ impl Core {
     pub(super) fn timeout(&self) -> Option<Instant> {
         let own = [self.keys.timeout(), self.answers.timeout()];
         let meeting = match self.over {
-            true => [None; 2],
-            false => [self.pairs.timeout(), self.agreement.timeout()],
+            true => [None; 3],
+            false => [self.pairs.timeout(), self.agreement.timeout(), self.watch_due()],
         };
         earliest(self.peers.values().map(Peer::timeout).chain(own).chain(meeting))
     }

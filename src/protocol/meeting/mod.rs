@@ -584,8 +584,9 @@ impl Meeting {
             self.core.end(now, End::HostLost, Some(LeaveReason::Dropped));
         } else if self.core.is_host() {
             self.core.part(now, peer, Departure::Dropped, Some(LeaveReason::Dropped));
-        } else if self.core.is_alone(now) {
-            self.core.end(now, End::HostLost, Some(LeaveReason::Dropped));
+        } else {
+            self.core.live(peer)?.given_up = true;
+            self.core.watch(now);
         }
         self.settle(now);
         Ok(())

@@ -269,6 +269,9 @@ impl Core {
             }
         }
         self.tell_head(no);
+        if self.host_peer() == Some(no) {
+            self.tell_removals();
+        }
         self.want_key(now, false);
         self.renew_agreement_with(now);
     }

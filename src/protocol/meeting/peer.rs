@@ -84,6 +84,8 @@ pub(super) struct Peer {
     /// They said goodbye, or broke a rule; the roster may not say so yet.
     pub(super) gone: bool,
     pub(super) silent: bool,
+    /// The engine no longer waits for them to be heard again.
+    pub(super) given_up: bool,
     pub(super) keys: PeerKeys,
     pub(super) timers: Timers<PeerTimer>,
     /// Number of the entry that they last said was in force with them, if it is one of ours.
@@ -129,6 +131,7 @@ impl Peer {
             stopped: false,
             gone: false,
             silent: false,
+            given_up: false,
             keys: PeerKeys::new(),
             timers: Timers::new(),
             told: None,
@@ -168,6 +171,7 @@ impl Peer {
     /// Something authentic came.
     pub(super) fn heard(&mut self, now: Instant) {
         self.heard = now;
+        self.given_up = false;
         self.timers.set(PeerTimer::Silence, now + SILENCE);
     }
 

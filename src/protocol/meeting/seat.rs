@@ -321,6 +321,7 @@ impl Core {
     }
 
     pub(super) fn handle_entry(&mut self, now: Instant, no: PeerNo, signed: Signed) -> Result<(), Violation> {
+        let host = self.is_host();
         let Some(seat) = self.seat.as_mut().filter(|seat| !seat.forked) else { return Ok(()) };
         if let Some(ours) = seat.roster.contradiction(&signed.head()) {
             self.fork(now, ours, signed.head());
@@ -328,6 +329,10 @@ impl Core {
         }
         match seat.roster.take(&signed) {
             Ok(Taken::Now) => self.live_by(now, &signed),
+            Ok(Taken::Already) if host => {
+                seat.roster.bar(&signed);
+                self.bar(now);
+            }
             Ok(Taken::Already) => {}
             Ok(Taken::Succession) => return self.handle_claim(now, no, signed),
             // One that is ahead of us comes again in its turn, when our next head says what we lack.
@@ -381,7 +386,7 @@ impl Core {
             peers.into_iter().all(|peer| lost(peer, now))
         };
         // Whoever was sent out, and whom others took for the host all the same, is none.
-        let barred = host.identity.is_some_and(|identity| seat.roster.is_barred(&identity));
+        let barred = seat.roster.barred_members().contains(&host.index);
         if let Some(claimed) = &seat.claimed
             && let Some(claim) = seat.roster.claim(claimed)
             && (barred || host.is_quiet(now))
@@ -440,6 +445,24 @@ impl Core {
         for no in self.paired() {
             self.tell_head(no);
         }
+        self.tell_removals();
+    }
+
+    /// Shows the host whom we know to have been sent out, if it has them in its list.
+    pub(super) fn tell_removals(&mut self) {
+        let (Some(host), Some(seat)) = (self.host_peer(), &self.seat) else { return };
+        for signed in seat.roster.removals().into_iter().take(CATCH_UP) {
+            self.send(host, &Message::Roster(Box::new(signed)));
+        }
+    }
+
+    /// What is looked at every few seconds by whoever does not host.
+    pub(super) fn watch(&mut self, now: Instant) {
+        let given_up = self.host_peer().and_then(|no| self.peers.get(&no)).is_some_and(|host| host.given_up);
+        if given_up && self.is_alone(now) {
+            return self.end(now, End::HostLost, Some(LeaveReason::Dropped));
+        }
+        self.consider_succession(now);
     }
 
     /// We host now: whoever has been silent is the engine's to judge anew, and those who said goodbye leave the list.
@@ -451,6 +474,7 @@ impl Core {
         for no in gone {
             self.part(now, no, Departure::Listed, None);
         }
+        self.bar(now);
         self.events.extend(silent.into_iter().map(|peer| Event::Silent { peer }));
         for no in unheard {
             self.plan_call(now, no);

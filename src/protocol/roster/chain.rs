@@ -75,8 +75,8 @@ pub struct Roster {
     side: VecDeque<Signed>,
     /// Highest place of an entry that was given up: nobody may sign for one place twice.
     given_up: (u32, u64),
-    /// Whoever was sent out, on a branch that others may not have seen, stays out until an entry lets them in again.
-    barred: BTreeSet<IdentityKey>,
+    /// Noise statics of those who were sent out on a branch that was given up: each stays out, and has to come in anew.
+    barred: BTreeSet<[u8; 32]>,
 }
 
 impl Roster {
@@ -148,18 +148,39 @@ impl Roster {
 
     /// Somebody who may be given keys: in the list in force, and not sent out on any branch that was seen here.
     pub fn may_hear(&self, identity: &IdentityKey) -> bool {
-        self.current().by_identity(identity).is_some() && !self.barred.contains(identity)
+        self.current().by_identity(identity).is_some_and(|member| !self.barred.contains(&member.static_key))
     }
 
-    /// Whether somebody was sent out on a branch that was given up, and has not been let in again.
-    pub fn is_barred(&self, identity: &IdentityKey) -> bool {
-        self.barred.contains(identity)
-    }
-
-    /// Members of the list in force who are barred: whoever hosts now should send them out.
+    /// Members of the list in force who were sent out on a branch that was given up: whoever hosts now should send them out.
     pub fn barred_members(&self) -> Vec<u16> {
-        let barred = self.current().members.iter().filter(|member| self.barred.contains(&member.identity));
+        let barred = self.current().members.iter().filter(|member| self.barred.contains(&member.static_key));
         barred.map(|member| member.index).collect()
+    }
+
+    /// The proofs of that, each with the entries that lead to it, oldest first: for a host that has not seen them.
+    pub fn removals(&self) -> Vec<Signed> {
+        let removes = |signed: &&Signed| self.removed_by(signed).is_some_and(|key| self.barred.contains(&key));
+        let mut proofs: Vec<Signed> = Vec::new();
+        for signed in self.side.iter().filter(removes).filter_map(|signed| self.branch(signed)).flat_map(|(_, path)| path) {
+            if !proofs.contains(&signed) {
+                proofs.push(signed);
+            }
+        }
+        proofs
+    }
+
+    /// Takes the word of a valid entry on another branch that somebody was sent out.
+    pub fn bar(&mut self, signed: &Signed) {
+        if self.side.contains(signed) {
+            self.barred.extend(self.removed_by(signed));
+        }
+    }
+
+    /// The static key of the member of our list whom an entry on another branch sent out.
+    fn removed_by(&self, signed: &Signed) -> Option<[u8; 32]> {
+        let base = self.known(&signed.entry.previous).filter(|_| signed.entry.operation == Operation::Remove)?;
+        let key = base.entry.member(signed.entry.subject)?.static_key;
+        self.current().members.iter().any(|member| member.static_key == key).then_some(key)
     }
 
     /// What the next entry looks like before anything is changed in it.
@@ -320,11 +341,12 @@ impl Roster {
         let (fork, path) = self.branch(signed).filter(|_| self.precedes(signed))?;
         while self.entries.len() > fork + 1 {
             let Some(given_up) = self.entries.pop_back() else { break };
-            if matches!(given_up.entry.operation, Operation::Remove | Operation::Leave)
+            // Whoever was lost is lost no longer, perhaps; whoever was sent out is.
+            if given_up.entry.operation == Operation::Remove
                 && let Some(before) = self.entries.back()
                 && let Some(gone) = before.entry.member(given_up.entry.subject)
             {
-                self.barred.insert(gone.identity);
+                self.barred.insert(gone.static_key);
             }
             self.given_up = self.given_up.max((given_up.entry.term, given_up.entry.counter));
             self.set_aside(given_up);
@@ -335,11 +357,6 @@ impl Roster {
     }
 
     fn push(&mut self, signed: Signed) {
-        if signed.entry.operation == Operation::Admit
-            && let Some(member) = signed.entry.member(signed.entry.subject)
-        {
-            self.barred.remove(&member.identity);
-        }
         self.entries.push_back(signed);
         if self.entries.len() > KEPT {
             self.entries.pop_front();
@@ -732,14 +749,24 @@ mod tests {
         let out = identity(3).key();
         assert!(roster.current().by_identity(&out).is_some() && !roster.may_hear(&out));
         assert_eq!(roster.barred_members(), [2]);
+        // A host that never saw it is shown.
+        let mut host = self::roster();
+        host.take(&heir_takes_over).unwrap();
+        host.switch(&heir_takes_over).unwrap();
+        assert!(host.may_hear(&out));
+        for proof in roster.removals() {
+            assert_eq!(host.take(&proof), Ok(Taken::Already));
+            host.bar(&proof);
+        }
+        assert_eq!(host.barred_members(), [2]);
         let removed = remove(&roster, 2, 2);
         roster.take(&removed).unwrap();
         let again = next(&roster, 2, Operation::Admit, |entry| {
             (entry.subject, entry.next_index) = (3, 4);
-            entry.members.push(listed(3, 3, MemberRole::Member));
+            entry.members.push(Listed { static_key: [33; 32], ..listed(3, 3, MemberRole::Member) });
         });
         roster.take(&again).unwrap();
-        assert!(roster.may_hear(&out));
+        assert!(roster.may_hear(&out), "under another key, as whoever comes in anew has");
     }
 
     #[test]
