@@ -5,10 +5,13 @@ use std::time::Instant;
 use super::core::Core;
 use super::event::{Event, PeerNo, Violation};
 use crate::crypto::entropy::secret;
-use crate::protocol::group_code::{Code, CodeError, Collector, Participant, PeopleHash, sign_set};
+use crate::protocol::group_code::{Code, CodeError, Collector, Participant, PeopleHash, Round, sign_set};
 use crate::protocol::log::Record;
-use crate::protocol::timers::{CODE_AGAIN, CODE_SETTLE};
+use crate::protocol::timers::{CODE_AGAIN, CODE_SETTLE, earlier};
 use crate::protocol::wire::Message;
+
+/// In a member's code open: whichever the host draws.
+const ANY_ROUND: Round = [0; 16];
 
 #[derive(Default)]
 pub(super) struct Agreement {
@@ -16,7 +19,7 @@ pub(super) struct Agreement {
     participant: Option<Participant>,
     collector: Option<Collector>,
     code: Option<Code>,
-    /// Host: when to begin a round.
+    /// When to begin a round, or to ask the host for one.
     due: Option<Instant>,
     /// When the last round began: one a second, so that a host cannot try many.
     begun: Option<Instant>,
@@ -48,10 +51,11 @@ impl Core {
         self.renew_agreement_with(now);
     }
 
-    /// Somebody can be talked to who could not: as the host, begins a round if there is no code yet.
+    /// Somebody can be talked to who could not: if there is no code yet, a host begins a round, and others wait for one.
     pub(super) fn renew_agreement_with(&mut self, now: Instant) {
-        if self.is_host() && self.agreement.code.is_none() && self.agreement.due.is_none() {
-            self.agreement.due = Some(now + CODE_SETTLE);
+        if self.agreement.code.is_none() {
+            let due = now + if self.is_host() { CODE_SETTLE } else { CODE_AGAIN };
+            self.agreement.due = earlier(self.agreement.due, Some(due));
         }
     }
 
@@ -61,17 +65,35 @@ impl Core {
         }
         self.agreement.due = None;
         let Some(seat) = self.seat.as_ref().filter(|seat| !seat.forked) else { return };
-        let others = seat.roster.current().members.len() - 1;
-        if !self.is_host() || self.agreement.code.is_some() || others == 0 {
+        let (others, people) = (seat.roster.current().members.len() - 1, seat.roster.current().people());
+        if self.agreement.code.is_some() || others == 0 {
             return;
         }
         self.agreement.due = Some(now + CODE_AGAIN);
-        if self.paired().len() < others {
+        if !self.is_host() {
+            // The host may think that everyone has one: we were elsewhere when it came about.
+            if let Some(host) = self.host_peer() {
+                self.send(host, &Message::CodeOpen { round: ANY_ROUND, people });
+            }
+        } else if self.paired().len() < others {
             // Not everyone can be talked to yet; their session will say when.
             self.agreement.due = None;
+        } else {
+            self.open_round(now);
+        }
+    }
+
+    /// A member has no code for these people.
+    fn handle_ask(&mut self, now: Instant, people: PeopleHash) {
+        let Some(seat) = self.seat.as_ref().filter(|seat| !seat.forked) else { return };
+        let recent = self.agreement.begun.is_some_and(|begun| now < begun + CODE_AGAIN);
+        if recent || people != seat.roster.current().people() {
             return;
         }
-        self.open_round(now);
+        if self.agreement.code.take().is_some() {
+            self.events.push_back(Event::Code(None));
+        }
+        self.agreement.due = Some(now);
     }
 
     fn open_round(&mut self, now: Instant) {
@@ -96,6 +118,10 @@ impl Core {
         let outcome = match message {
             Message::CodeOpen { round, people } if from_host => {
                 self.join_round(now, no, round, people);
+                Ok(())
+            }
+            Message::CodeOpen { round: ANY_ROUND, people } if self.is_host() => {
+                self.handle_ask(now, people);
                 Ok(())
             }
             Message::CodeSet { round, signature, set } if from_host => {
@@ -153,6 +179,7 @@ impl Core {
             return;
         }
         self.agreement.begun = Some(now);
+        self.agreement.due = Some(now + CODE_AGAIN + CODE_AGAIN);
         if self.agreement.code.take().is_some() {
             self.events.push_back(Event::Code(None));
         }

@@ -70,7 +70,7 @@ use crate::protocol::relay_address::RelayAddress;
 use crate::protocol::roster::chain::enthrone;
 use crate::protocol::roster::{Entry, Listed, MemberRole, NOBODY, Operation, Roster, Signed};
 use crate::protocol::timers::earlier;
-use crate::protocol::wire::{LeaveReason, Message, Request, clean_name};
+use crate::protocol::wire::{DeclineReason, LeaveReason, Message, Request, clean_name};
 
 /// People in a meeting, the host among them. A mesh of more would have each send its picture too many times; everything below
 /// counts in maps, and this constant is the limit.
@@ -286,8 +286,11 @@ impl Meeting {
                 }
                 outcome
             }
-            // Somebody who knocked at a door that we have handed over.
-            None => Err(Violation::OutOfPlace(message.kind())),
+            // Somebody who knocks at a door that we have handed over.
+            None => {
+                self.core.decline(now, no, DeclineReason::Unanswered);
+                Ok(())
+            }
         }
     }
 

@@ -211,9 +211,12 @@ impl Core {
         let theirs = proof_statement(!wire.called, session.remote_static(), session.hash());
         let ours = proof_statement(true, &self.static_key.public(), session.hash());
         let called = wire.called;
-        let member = self.peers.get(&claims).filter(|peer| peer.is_member() && !peer.gone);
-        let right = member.is_some_and(|peer| peer.identity == Some(identity))
-            && identity.verify(PROOF_CONTEXT, &theirs, &signature).is_ok();
+        let Some(member) = self.peers.get(&claims).filter(|peer| peer.is_member() && !peer.gone) else {
+            // Gone while they called.
+            self.peers.remove(&proving);
+            return Ok(());
+        };
+        let right = member.identity == Some(identity) && identity.verify(PROOF_CONTEXT, &theirs, &signature).is_ok();
         if !right {
             self.counters.false_members += 1;
             return Err(Violation::BadProof);

@@ -161,7 +161,9 @@ impl Roster {
     pub fn removals(&self) -> Vec<Signed> {
         let removes = |signed: &&Signed| self.removed_by(signed).is_some_and(|key| self.barred.contains(&key));
         let mut proofs: Vec<Signed> = Vec::new();
-        for signed in self.side.iter().filter(removes).filter_map(|signed| self.branch(signed)).flat_map(|(_, path)| path) {
+        for signed in
+            self.side.iter().filter(removes).filter_map(|signed| self.branch(signed)).flat_map(|(_, path)| path)
+        {
             if !proofs.contains(&signed) {
                 proofs.push(signed);
             }
