@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::core::Core;
 use super::event::{Event, PeerNo, Violation};
+use super::peer::Peer;
 use crate::crypto::entropy::secret;
 use crate::protocol::group_code::{Code, CodeError, Collector, Participant, PeopleHash, Round, sign_set};
 use crate::protocol::log::Record;
@@ -70,15 +71,16 @@ impl Core {
             return;
         }
         self.agreement.due = Some(now + CODE_AGAIN);
+        let hears = |no: &PeerNo| self.peers.get(no).is_some_and(Peer::is_drained);
         if !self.is_host() {
             // The host may think that everyone has one: we were elsewhere when it came about.
-            if let Some(host) = self.host_peer() {
+            if let Some(host) = self.host_peer().filter(hears) {
                 self.send(host, &Message::CodeOpen { round: ANY_ROUND, people });
             }
         } else if self.paired().len() < others {
             // Not everyone can be talked to yet; their session will say when.
             self.agreement.due = None;
-        } else {
+        } else if self.paired().iter().all(hears) {
             self.open_round(now);
         }
     }

@@ -75,6 +75,8 @@ pub(super) struct Peer {
     pub(super) identity: Option<IdentityKey>,
     pub(super) name: String,
     pub(super) index: u16,
+    /// Of a member, as the roster has it.
+    pub(super) static_key: [u8; 32],
     /// Host: the invite used.
     pub(super) invite: InviteId,
     /// A session between members whose proof is still due: the member that it claims to be with.
@@ -115,6 +117,7 @@ impl Peer {
             identity: Some(listed.identity),
             name: listed.name.clone(),
             index: listed.index,
+            static_key: listed.static_key,
             ..Self::without_session(now)
         }
     }
@@ -126,6 +129,7 @@ impl Peer {
             identity: None,
             name: String::new(),
             index: NOBODY,
+            static_key: [0; 32],
             invite: [0; 8],
             claims: None,
             stopped: false,
@@ -145,6 +149,11 @@ impl Peer {
     /// Still wanted: knocking, in the lobby or in the meeting.
     pub(super) fn is_live(&self) -> bool {
         self.phase != Phase::Closing
+    }
+
+    /// The member that an entry lists under our number for it is this one, and not somebody whom another branch let in.
+    pub(super) fn is_listed_as(&self, listed: &Listed) -> bool {
+        self.index == listed.index && self.static_key == listed.static_key && self.identity == Some(listed.identity)
     }
 
     pub(super) fn is_member(&self) -> bool {

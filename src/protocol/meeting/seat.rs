@@ -154,7 +154,9 @@ impl Core {
         let left: Vec<PeerNo> = self
             .peers
             .iter()
-            .filter(|(_, peer)| peer.is_member() && entry.member(peer.index).is_none())
+            .filter(|(_, peer)| {
+                peer.is_member() && !entry.member(peer.index).is_some_and(|listed| peer.is_listed_as(listed))
+            })
             .map(|(no, _)| *no)
             .collect();
         for no in &left {
@@ -314,6 +316,10 @@ impl Core {
         if let Some(peer) = self.peers.get_mut(&no) {
             peer.told = seat.roster.place_of(head);
         }
+        // What has not arrived yet is not sent a second time.
+        if !self.peers.get(&no).is_some_and(Peer::is_drained) {
+            return;
+        }
         let lacking: Vec<Signed> = seat.roster.after(head).into_iter().take(CATCH_UP).cloned().collect();
         for signed in lacking {
             self.send(no, &Message::Roster(Box::new(signed)));
@@ -451,6 +457,9 @@ impl Core {
     /// Shows the host whom we know to have been sent out, if it has them in its list.
     pub(super) fn tell_removals(&mut self) {
         let (Some(host), Some(seat)) = (self.host_peer(), &self.seat) else { return };
+        if !self.peers.get(&host).is_some_and(Peer::is_drained) {
+            return;
+        }
         for signed in seat.roster.removals().into_iter().take(CATCH_UP) {
             self.send(host, &Message::Roster(Box::new(signed)));
         }
@@ -506,7 +515,7 @@ impl Core {
         let claimant = self.peers.iter().find(|(_, peer)| is_claimant(peer));
         let lies = |peer: &Peer| {
             let heard_us = claim.host == own && !peer.was_out_of_reach(now);
-            heard_us || peer.told.is_some_and(|told| told > claim.fork)
+            heard_us || peer.told.is_some_and(|told| told > claim.known)
         };
         match claimant {
             // Whoever merely passes it on may have believed it.
@@ -523,6 +532,9 @@ impl Core {
     /// Somebody else is said to host, and our host is heard: it is for the host to say.
     fn ask_host(&mut self, from: PeerNo) {
         let Some(host) = self.host_peer().filter(|host| *host != from) else { return };
+        if !self.peers.get(&host).is_some_and(Peer::is_drained) {
+            return;
+        }
         let Some(seat) = &self.seat else { return };
         let branch = seat.claimed.as_ref().map(|claimed| seat.roster.branch_for(claimed)).unwrap_or_default();
         for signed in branch.into_iter().take(CATCH_UP) {

@@ -47,7 +47,7 @@ pub enum Taken {
     Succession,
 }
 
-/// What a branch that takes precedence says: somebody took over, from the last entry that it has in common with ours.
+/// What a branch that takes precedence says: somebody took over.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Claim {
     /// Whoever took over first on it.
@@ -56,8 +56,8 @@ pub struct Claim {
     pub before: Vec<u16>,
     /// Whose place they took.
     pub host: IdentityKey,
-    /// Number of the last common entry.
-    pub fork: u64,
+    /// Number of the entry that they took over from: the last that they knew of.
+    pub known: u64,
     /// A succession has been believed here since, too, and only the better of two counts.
     pub rival: bool,
 }
@@ -305,13 +305,13 @@ impl Roster {
     /// What the branch says that ends with an entry which [`take`](Self::take) found to take precedence.
     pub fn claim(&self, signed: &Signed) -> Option<Claim> {
         let (fork, path) = self.branch(signed)?;
-        let base = &self.entries.get(fork)?.entry;
-        let start = &path.first()?.entry;
-        // Any other entry beside one of ours would be a second one for its place.
-        let identity = base.member(start.subject).filter(|_| start.operation == Operation::Succeed)?.identity;
-        let before = base.line().into_iter().take_while(|index| *index != start.subject).collect();
+        let start = path.iter().find(|signed| signed.entry.operation == Operation::Succeed)?;
+        let base = &self.known(&start.entry.previous)?.entry;
+        let subject = start.entry.subject;
+        let identity = base.member(subject)?.identity;
+        let before = base.line().into_iter().take_while(|index| *index != subject).collect();
         let rival = self.entries.iter().skip(fork + 1).any(|given_up| given_up.entry.operation == Operation::Succeed);
-        Some(Claim { identity, before, host: base.host()?.identity, fork: base.counter, rival })
+        Some(Claim { identity, before, host: base.host()?.identity, known: base.counter, rival })
     }
 
     /// Whether a head is that of an entry in force, and which number that has.
@@ -633,12 +633,12 @@ mod tests {
         assert_eq!(roster.take(&by_heir), Ok(Taken::Succession));
         assert_eq!(roster.current(), &entry(), "not before somebody judged that the host is lost");
         let claim =
-            Claim { identity: identity(2).key(), before: vec![], host: identity(1).key(), fork: 3, rival: false };
+            Claim { identity: identity(2).key(), before: vec![], host: identity(1).key(), known: 3, rival: false };
         assert_eq!(roster.claim(&by_heir), Some(claim));
         let by_next = succession_of(&roster, 3, 2);
         assert_eq!(roster.take(&by_next), Ok(Taken::Succession));
         let claim =
-            Claim { identity: identity(3).key(), before: vec![1], host: identity(1).key(), fork: 3, rival: false };
+            Claim { identity: identity(3).key(), before: vec![1], host: identity(1).key(), known: 3, rival: false };
         assert_eq!(roster.claim(&by_next), Some(claim));
         assert!(roster.switch(&by_heir).is_some_and(|path| path.len() == 1));
         assert_eq!((roster.current().term, roster.current().host().unwrap().index), (1, 1));
