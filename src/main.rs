@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use clap::{Parser, Subcommand};
 use conclave::engine::{self, EngineOptions};
 use conclave::headless::call::{self, CallArgs};
+use conclave::headless::log::{self, LogArgs};
 use conclave::{logging, media, settings, ui};
 
 /// Video meetings whose keys only their members hold
@@ -34,6 +35,8 @@ struct Arguments {
 enum Subcommands {
     /// Hold a meeting without a window
     Call(Box<CallArgs>),
+    /// Check saved meeting logs
+    Log(LogArgs),
 }
 
 fn main() -> ExitCode {
@@ -44,11 +47,17 @@ fn main() -> ExitCode {
     if arguments.list_devices {
         return list_devices();
     }
+    let call = match arguments.command {
+        // It asks nothing of this computer but to read files.
+        Some(Subcommands::Log(log)) => return log::run(log),
+        Some(Subcommands::Call(call)) => Some(call),
+        None => None,
+    };
     let Some(config) = arguments.config.or_else(settings::default_folder) else {
         return complain("This system names no place for settings. Name one with --config FOLDER.");
     };
-    match arguments.command {
-        Some(Subcommands::Call(call)) => call::run(*call, config),
+    match call {
+        Some(call) => call::run(*call, config),
         None => open_window(&config, arguments.link),
     }
 }

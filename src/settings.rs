@@ -1,6 +1,7 @@
 //! What a person has chosen, kept as TOML in the configuration folder.
 
-use std::io;
+use std::fmt;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -28,8 +29,38 @@ pub struct Settings {
     pub hide_name_in_links: bool,
     /// Let people in without asking whose keys were compared and found right.
     pub admit_verified: bool,
+    /// Hide the own addresses from the people one meets: media go through the TURN server, and nothing else is offered.
+    pub hide_address: bool,
+    /// Relays and TURN servers that may be used, by name or address; empty for all.
+    pub only_relays: Vec<String>,
+    /// Networks that routes may use, in CIDR notation; with none here and no countries, all.
+    pub only_networks: Vec<String>,
+    /// Countries that routes may use, by two-letter codes (ISO 3166-1), as `country_table` has them.
+    pub only_countries: Vec<String>,
+    /// A file that says which addresses belong to which country: `low,high,CC` a line.
+    pub country_table: Option<PathBuf>,
     /// Dark, light, or as the system says.
     pub appearance: Appearance,
+    /// A TURN server that passes media on.
+    pub turn: Option<Turn>,
+}
+
+/// A TURN server, reached over UDP.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Turn {
+    /// `turn.example`, `turn.example:3478`, or an address with or without a port.
+    pub server: String,
+    /// User name.
+    pub user: String,
+    /// Password. A secret.
+    pub password: String,
+}
+
+impl fmt::Debug for Turn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Turn").finish_non_exhaustive()
+    }
 }
 
 /// Which colours.
@@ -88,10 +119,26 @@ impl Settings {
         std::fs::create_dir_all(folder)?;
         let text = toml::to_string_pretty(self).map_err(io::Error::other)?;
         let beside = folder.join(format!("{FILE}.{}.new", std::process::id()));
-        std::fs::write(&beside, text)?;
+        write_private(&beside, text.as_bytes())?;
         std::fs::rename(&beside, folder.join(FILE))?;
         Ok(())
     }
+}
+
+/// Writes a new file for its owner alone (0600 where there are such modes): the password of a TURN server may be in it.
+fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    options.open(path)?.write_all(content)
 }
 
 fn set_aside(path: &Path, reason: String) -> SettingsError {
@@ -115,6 +162,23 @@ mod tests {
         let settings = Settings { name: "Ana".into(), appearance: Appearance::Light, ..Settings::default() };
         settings.save(folder.path()).unwrap();
         assert_eq!(Settings::load(folder.path()).unwrap(), settings);
+    }
+
+    #[test]
+    fn a_turn_password_is_kept_for_the_owner_alone_and_never_printed() {
+        let folder = tempfile::tempdir().unwrap();
+        let turn = Turn { server: "turn.example".into(), user: "u".into(), password: "hush".into() };
+        let settings = Settings { turn: Some(turn), only_networks: vec!["192.0.2.0/24".into()], ..Settings::default() };
+        settings.save(folder.path()).unwrap();
+        settings.save(folder.path()).unwrap();
+        assert_eq!(Settings::load(folder.path()).unwrap(), settings);
+        assert!(!format!("{settings:?}").contains("hush"));
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = std::fs::metadata(folder.path().join(FILE)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
     }
 
     #[test]

@@ -10,13 +10,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use conclave::engine::view::{
-    Connecting, Encryption, Ended, Familiarity, Knock, Lobby, Notice, PeerLink, PreJoin, Stage, Verification,
+    Blocked, Connecting, Encryption, Ended, Familiarity, Heir, InviteState, Knock, LinkCheck, LinkFacts, Lobby, Notice,
+    Peer, PeerLink, PreJoin, Role as Part, Stage, Verification,
 };
 use conclave::engine::{Event, event::Tone};
 use conclave::ui::strings;
 use egui::Theme;
 use egui_kittest::kittest::Queryable;
-use window_script::{GOOD_LINK, Look, Script, good_facts, meeting, number, peer};
+use window_script::{GOOD_LINK, Look, Script, good_facts, guest, invite, knock, meeting, number, peer, people};
 
 fn folder() -> PathBuf {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("window-pictures");
@@ -50,6 +51,20 @@ fn the_screens_before_a_meeting_can_be_drawn() {
     draw("home", || Stage::Home, |_| {});
     draw("home-bad-link", || Stage::Home, |script| script.type_into(strings::PASTE_LINK, "https://example.org/j/123"));
     draw("home-good-link", || Stage::Home, |script| script.type_into(strings::PASTE_LINK, GOOD_LINK));
+    let look_alike = || LinkFacts {
+        host_name: Some("Ana".to_owned()),
+        host: Familiarity::LookAlike("Ana".to_owned()),
+        ..good_facts()
+    };
+    draw(
+        "home-look-alike",
+        || Stage::Home,
+        |script| {
+            script.set_check(LinkCheck::Good(look_alike()));
+            script.type_into(strings::PASTE_LINK, GOOD_LINK);
+        },
+    );
+    draw("pre-join-look-alike", || Stage::PreJoin(PreJoin { link: Some(look_alike()) }), |_| {});
     draw(
         "pre-join",
         || Stage::PreJoin(PreJoin { link: Some(good_facts()) }),
@@ -88,21 +103,11 @@ fn the_meeting_can_be_drawn() {
         || meeting(vec![]),
         |script| {
             script.in_meeting(|meeting| {
-                let knock = |id, name: &str, who| Knock {
-                    id,
-                    name: name.to_owned(),
-                    fingerprint: "9XWA-3RTB-K7QD-2M4P".to_owned(),
-                    who,
-                };
-                meeting.knocks = vec![
-                    knock(7, "Ben Okafor", Familiarity::New),
-                    knock(8, "Ana", Familiarity::LookAlike("Ana".to_owned())),
-                ];
+                meeting.knocks = door();
                 meeting.refused = 3;
             });
         },
     );
-    draw("invite", || meeting(vec![]), |script| script.press(strings::SHOW_QR));
     draw("meeting", || meeting(vec![peer("Ben Okafor")]), |_| {});
     draw(
         "meeting-verified-muted",
@@ -142,18 +147,169 @@ fn the_meeting_can_be_drawn() {
             }
         },
     );
-    let four = || {
-        let people = ["Ben Okafor", "Chloé", "Dina Petrova", "Emil"];
-        let mut peers: Vec<_> = people.iter().map(|name| peer(name)).collect();
-        for (index, peer) in peers.iter_mut().enumerate() {
-            peer.id = index as u32 + 1;
-        }
+    let five = || {
+        let mut peers = people(4);
         peers[1].camera_on = false;
         peers[2].mic_on = false;
         peers[3].verification = Verification::Yes { since: 1_795_467_900 };
         meeting(peers)
     };
-    draw("meeting-of-five", four, |_| {});
+    draw("meeting-of-five", five, |_| {});
+    draw("meeting-of-eight", || meeting(crowd()), |_| {});
+    draw(
+        "meeting-of-eight-hover",
+        || meeting(crowd()),
+        |script| {
+            script.window.hover_at(egui::pos2(script.window.ctx.content_rect().width() * 0.5, 200.0));
+            script.window.run();
+        },
+    );
+    draw(
+        "meeting-locked-forked",
+        || meeting(crowd()),
+        |script| {
+            script.change(|view| view.notices = vec![Notice::Forked]);
+            script.in_meeting(|meeting| {
+                meeting.locked = true;
+                meeting.encryption = Encryption::Warning("The host has signed two lists.".to_owned());
+                meeting.roster.forked =
+                    Some("Ben Okafor, the host, showed you and Chloé different lists of who is here. Nothing is sent any more. Leave, and ask why.".to_owned());
+            });
+        },
+    );
+    draw(
+        "meeting-host-lost",
+        || meeting(crowd()),
+        |script| {
+            guest(script);
+            script.in_meeting(|meeting| meeting.heir = Some(Heir::Own));
+            script.change(|view| view.notices = vec![Notice::HostLost]);
+        },
+    );
+}
+
+/// Seven others, in all the states that a tile can have.
+fn crowd() -> Vec<Peer> {
+    let mut peers = people(7);
+    peers[0].verification = Verification::Yes { since: 1_795_467_900 };
+    peers[0].role = Part::CoHost;
+    peers[1].camera_on = false;
+    peers[2].mic_on = false;
+    peers[3].link = PeerLink::Connecting;
+    peers[4].verification = Verification::Changed;
+    peers[5].level = 0.7;
+    peers
+}
+
+/// Somebody new with a personal link that was passed on, and a look-alike.
+fn door() -> Vec<Knock> {
+    let mut first = knock(7, "Ben Okafor", Familiarity::New);
+    first.invite = "Chloé".to_owned();
+    first.shared_with = Some("Chloé".to_owned());
+    vec![first, knock(8, "Ana", Familiarity::LookAlike("Ana".to_owned()))]
+}
+
+#[test]
+fn the_door_can_be_drawn() {
+    let invites = |script: &mut Script| {
+        script.in_meeting(|meeting| {
+            let mut used = invite(2, "Ben");
+            used.used_by = vec!["Ben Okafor".to_owned(), "Carla".to_owned()];
+            used.expires = Some(1_795_467_900);
+            let mut gone = invite(3, "Chloé");
+            gone.state = InviteState::Used;
+            gone.used_by = vec!["Chloé".to_owned()];
+            let mut revoked = invite(4, "Dina");
+            revoked.state = InviteState::Revoked;
+            meeting.invites.extend([used, gone, revoked]);
+        });
+        script.press(strings::MANAGE_INVITES);
+    };
+    draw("invite-code", || meeting(vec![]), |script| script.press(strings::SHOW_QR));
+    draw("invites", || meeting(vec![]), invites);
+    draw(
+        "invites-revoke",
+        || meeting(vec![]),
+        |script| {
+            invites(script);
+            script.find_and_press(&strings::revoke_invite("Ben"));
+        },
+    );
+    draw(
+        "invites-new",
+        || meeting(vec![]),
+        |script| {
+            script.press(strings::MANAGE_INVITES);
+            script.press(strings::NEW_INVITE);
+            script.type_into(strings::INVITE_FOR, "Ben");
+        },
+    );
+    draw("invite-menu", || meeting(people(1)), |script| script.press(strings::INVITE_PEOPLE));
+    draw(
+        "people-door",
+        || meeting(people(2)),
+        |script| {
+            script.in_meeting(|meeting| meeting.knocks = door());
+            script.press(strings::PEOPLE);
+        },
+    );
+    draw("leave-no-heir", || meeting(people(2)), |script| script.press(strings::LEAVE));
+    draw(
+        "leave",
+        || meeting(people(2)),
+        |script| {
+            script.in_meeting(|meeting| meeting.heir = Some(Heir::Peer("Chloé".to_owned())));
+            script.press(strings::LEAVE);
+        },
+    );
+}
+
+#[test]
+fn the_people_can_be_drawn() {
+    let hosted = || meeting(crowd());
+    draw("people-of-eight", hosted, |script| {
+        script.in_meeting(|meeting| meeting.locked = true);
+        script.press(strings::PEOPLE);
+    });
+    draw("people-of-eight-end", hosted, |script| {
+        script.in_meeting(|meeting| meeting.heir = Some(Heir::Peer("Ben Okafor".to_owned())));
+        script.press(strings::PEOPLE);
+        script.window.get_by_label(strings::VERIFY_EVERYONE_MORE).scroll_to_me();
+        script.window.run();
+    });
+    draw("people-menu", hosted, |script| {
+        script.press(strings::PEOPLE);
+        script.window.get_by_label(&strings::more_about("Ben Okafor")).scroll_to_me();
+        script.window.run();
+        script.press(&strings::more_about("Ben Okafor"));
+    });
+    draw("remove", hosted, |script| {
+        script.press(strings::PEOPLE);
+        script.choose(&strings::more_about("Ben Okafor"), strings::REMOVE);
+    });
+    draw("hand-over", hosted, |script| {
+        script.press(strings::PEOPLE);
+        script.choose(&strings::more_about("Ben Okafor"), strings::MAKE_HOST);
+    });
+    draw("everyone", hosted, |script| script.press(&strings::not_yet_verified(7)));
+    draw("everyone-pending", hosted, |script| {
+        script.press(&strings::not_yet_verified(7));
+        script.in_meeting(|meeting| meeting.code.words.clear());
+    });
+    draw("everyone-confirmed", hosted, |script| {
+        script.press(&strings::not_yet_verified(7));
+        script.in_meeting(|meeting| {
+            meeting.code.confirmed = true;
+            meeting.code.unverified.clear();
+        });
+    });
+    draw("everyone-differs", hosted, |script| {
+        script.press(&strings::not_yet_verified(7));
+        script.in_meeting(|meeting| {
+            meeting.code.differs = true;
+            meeting.encryption = Encryption::Warning("The codes of the people here differ.".to_owned());
+        });
+    });
 }
 
 #[test]
@@ -203,6 +359,29 @@ fn panels_and_sheets_can_be_drawn() {
     );
     draw("security", || meeting(vec![peer("Ben Okafor")]), |script| script.press(strings::SECURITY));
     draw(
+        "security-relay",
+        || meeting(vec![peer("Ben Okafor")]),
+        |script| {
+            script.press(strings::SECURITY);
+            script.window.get_by_label(strings::RELAY_BLIND_3).scroll_to_me();
+            script.window.run();
+        },
+    );
+    draw("security-of-eight", || meeting(crowd()), |script| script.press(strings::SECURITY));
+    draw(
+        "settings-privacy",
+        || Stage::Home,
+        |script| {
+            script.change(|view| {
+                let (name, fingerprint) = ("Mallory".to_owned(), "9XWA-3RTB-K7QD-2M4P".to_owned());
+                view.blocked = Arc::new(vec![Blocked { name, fingerprint }]);
+            });
+            script.press(strings::SETTINGS);
+            script.window.get_by_label(&strings::unblock("Mallory")).scroll_to_me();
+            script.window.run();
+        },
+    );
+    draw(
         "settings",
         || Stage::Home,
         |script| {
@@ -210,6 +389,27 @@ fn panels_and_sheets_can_be_drawn() {
             script.press(strings::SETTINGS);
         },
     );
+    let network = |script: &mut Script| {
+        script.change(|view| {
+            let settings = Arc::make_mut(&mut view.settings);
+            settings.hide_address = true;
+            settings.only_relays = vec!["relay.example".to_owned()];
+            settings.only_networks = vec!["192.0.2.0/24".to_owned(), "300.0.0.0/8".to_owned()];
+            settings.only_countries = vec!["DE".to_owned(), "AT".to_owned()];
+        });
+        script.press(strings::SETTINGS);
+    };
+    for (name, at) in [("settings-network", strings::HIDE_ADDRESS), ("settings-routes", strings::COUNTRY_TABLE)] {
+        draw(
+            name,
+            || Stage::Home,
+            |script| {
+                network(script);
+                script.window.get_by_label(at).scroll_to_me();
+                script.window.run();
+            },
+        );
+    }
     draw(
         "settings-end",
         || Stage::Home,
@@ -236,6 +436,7 @@ fn the_end_can_be_drawn() {
                 lasted: lasted.map(Duration::from_secs),
                 met: if failed { vec![] } else { vec![("Ben Okafor".to_owned(), true), ("Dina".to_owned(), false)] },
                 rejoin: true,
+                log: !failed,
             })
         }
     };

@@ -1,51 +1,79 @@
 //! Into a meeting: as its host, with the relay inside the app or another, or by somebody's link.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::engine::hosting::{self, OwnRelay};
 use crate::engine::room::{Around, Entry, Reach, Room};
+use crate::engine::routes::{RouteDenied, Routes};
 use crate::engine::session::{Place, Session};
 use crate::engine::view;
-use crate::engine::{SystemEntropy, unix_now, words};
+use crate::engine::{InviteWish, SystemEntropy, unix_now, words};
 use crate::protocol::invite::Invite;
-use crate::protocol::meeting::{Expiry, Meeting};
+use crate::protocol::meeting::{Meeting, Moment};
 use crate::protocol::relay_address::RelayAddress;
-use crate::rendezvous::client::{RelayClient, TlsTrust};
+use crate::rendezvous::client::{AddressGuard, RelayClient, TlsTrust};
 
 /// An invite stops working a day after it was made.
-const INVITE_LIFE: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
+pub(super) const INVITE_LIFE: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
 
 impl Session {
+    /// What the settings allow, read before anybody is contacted.
+    fn routes(&mut self) -> Result<Arc<Routes>, RouteDenied> {
+        let routes = Routes::from_settings(&self.settings)?;
+        if let Some(fault) = routes.table_fault() {
+            let sentence = words::no_country_shown(fault);
+            self.warn(sentence);
+        }
+        Ok(Arc::new(routes))
+    }
+
     pub(super) fn start_hosting(&mut self, now: Instant) {
+        let routes = match self.routes() {
+            Ok(routes) => routes,
+            Err(denied) => return self.fail(words::route_denied(&denied, &self.settings.only_relays)),
+        };
         let chosen = self.options.relay.clone().unwrap_or_else(|| self.settings.relay.clone());
         if chosen.trim().is_empty() {
-            self.place = Place::Starting { step: "Starting the relay inside Conclave…".into() };
+            if let Err(denied) = routes.check_own_relay() {
+                return self.fail(words::route_denied(&denied, routes.pinned_relays()));
+            }
+            self.place = Place::Starting { step: "Starting the relay inside Conclave…".into(), routes };
             hosting::start_own_relay(self.inputs.clone());
             return;
         }
         match RelayAddress::from_setting(&chosen) {
             Ok(address) => {
+                if let Err(denied) = routes.check_relay(&address, &hosting::own_addresses()) {
+                    return self.fail(words::route_denied(&denied, routes.pinned_relays()));
+                }
                 let relay_view = view::Relay { address: address.to_host_and_port(), ..view::Relay::default() };
-                let reach = hosting::reach_through(&address);
+                let reach = hosting::reach_through(&address, routes.clone());
                 let step = format!("Reaching the relay {}…", address.to_host_and_port());
                 let urls = vec![address.to_url()];
-                self.open_room_as_host(now, vec![address], urls, relay_view, reach, Some(step));
+                let guard = routes.address_guard();
+                self.open_room_as_host(now, vec![address], (urls, guard), relay_view, reach, Some(step));
             }
             Err(error) => self.fail(words::relay_address_error(&error)),
         }
     }
 
     pub(super) fn handle_own_relay(&mut self, now: Instant, started: Result<OwnRelay, String>) {
-        if !matches!(self.place, Place::Starting { .. }) {
-            return;
-        }
+        let Place::Starting { routes, .. } = &self.place else { return };
+        let routes = routes.clone();
         match started {
             Ok(relay) => {
-                let addresses = relay.addresses();
+                let addresses = routes.offered(relay.addresses());
+                if addresses.is_empty() {
+                    self.own_relay = Some(relay);
+                    return self.fail(words::route_denied(&RouteDenied::NoOwnAddress, routes.pinned_relays()));
+                }
                 let relay_view = relay.view(&addresses);
-                let (urls, reach) = (vec![relay.own_url()], relay.reach());
+                let (urls, reach) = (vec![relay.own_url()], relay.reach(routes));
                 self.own_relay = Some(relay);
-                self.open_room_as_host(now, addresses, urls, relay_view, reach, None);
+                // On this machine, and nobody else's: no pin is about it.
+                let guard: AddressGuard = Arc::new(|ip| ip.is_loopback());
+                self.open_room_as_host(now, addresses, (urls, guard), relay_view, reach, None);
                 self.apply_reachability();
             }
             Err(sentence) => self.fail(sentence),
@@ -56,25 +84,23 @@ impl Session {
         &mut self,
         now: Instant,
         relays: Vec<RelayAddress>,
-        targets: Vec<String>,
+        (targets, guard): (Vec<String>, AddressGuard),
         relay_view: view::Relay,
         reach: Reach,
         step: Option<String>,
     ) {
-        let mut meeting = Meeting::host(self.identity.clone(), &self.name, Box::new(SystemEntropy));
-        let expires = Expiry { unix: unix_now() + INVITE_LIFE.as_secs(), at: now + INVITE_LIFE };
-        let invite = match meeting.create_invite(relays, Some(expires)) {
-            Ok(invite) => invite,
-            Err(error) => return self.fail(words::meeting_error(&error)),
-        };
-        let link = invite.to_link();
-        let (relay, relay_events) = RelayClient::connect(targets.clone(), invite.room_id(), TlsTrust::Public);
-        let entry = Entry { meeting, relay, relay_events, relay_view, targets, link: Some(link), reach };
+        let opened = Moment { unix: unix_now(), at: now };
+        let meeting = Meeting::host(self.identity.clone(), &self.name, Box::new(SystemEntropy), opened);
+        let (relay, relay_events) =
+            RelayClient::connect_guarded(targets.clone(), meeting.room_id(), TlsTrust::Public, guard);
+        let entry = Entry { meeting, relay, relay_events, relay_view, targets, relays, reach };
         let room = self.new_room(now, entry);
         self.place = match step {
             Some(step) => Place::Connecting { room, step },
             None => self.in_meeting(now, room),
         };
+        self.create_invite(now, InviteWish { label: String::new(), lasts: Some(INVITE_LIFE), single_use: false });
+        self.tell_known();
         self.settle(now);
     }
 
@@ -88,19 +114,30 @@ impl Session {
             Ok(invite) => invite,
             Err(error) => return self.fail(words::invite_error(&error)),
         };
+        let (routes, relays) = match self.routes() {
+            Ok(routes) => match routes.usable(&invite.relays) {
+                Ok(relays) => (routes, relays),
+                Err(denied) => return self.fail(words::route_denied(&denied, routes.pinned_relays())),
+            },
+            Err(denied) => return self.fail(words::route_denied(&denied, &self.settings.only_relays)),
+        };
         if let Some(measure) = &self.options.measure {
             measure.begin(now);
         }
-        let targets: Vec<String> = invite.relays.iter().map(RelayAddress::to_url).collect();
-        let shown = invite.relays.first().map(|relay| relay.to_host_and_port()).unwrap_or_default();
-        let reach = hosting::reach_for_guest(&invite.relays);
-        let meeting = match Meeting::join(&invite, self.identity.clone(), &self.name, Box::new(SystemEntropy)) {
+        let targets: Vec<String> = relays.iter().map(RelayAddress::to_url).collect();
+        let shown = relays.first().map(|relay| relay.to_host_and_port()).unwrap_or_default();
+        let reach = hosting::reach_for_guest(&relays, routes.clone());
+        let opened = Moment { unix: unix_now(), at: now };
+        let joined = Meeting::join(&invite, self.identity.clone(), &self.name, Box::new(SystemEntropy), opened);
+        let meeting = match joined {
             Ok(meeting) => meeting,
             Err(error) => return self.fail(words::meeting_error(&error)),
         };
-        let (relay, relay_events) = RelayClient::connect(targets.clone(), invite.room_id(), TlsTrust::Public);
+        let guard = routes.address_guard();
+        let (relay, relay_events) =
+            RelayClient::connect_guarded(targets.clone(), invite.room_id(), TlsTrust::Public, guard);
         let relay_view = view::Relay { address: shown.clone(), ..view::Relay::default() };
-        let entry = Entry { meeting, relay, relay_events, relay_view, targets, link: None, reach };
+        let entry = Entry { meeting, relay, relay_events, relay_view, targets, relays, reach };
         let room = self.new_room(now, entry);
         self.place = Place::Connecting { room, step: format!("Reaching the relay {shown}…") };
         self.settle(now);
@@ -127,13 +164,11 @@ impl Session {
             return;
         };
         relay.announce(&self.settings, &room.meeting.room_id());
-        let addresses = relay.addresses();
-        room.relay_view = view::Relay { connected: room.relay_view.connected, ..relay.view(&addresses) };
-        if let Some(link) = &room.link
-            && let Ok(invite) = Invite::parse(link, 0).and_then(|invite| invite.with_relays(addresses))
-        {
-            room.link = Some(invite.to_link());
-        }
+        let addresses = room.reach.routes.offered(relay.addresses());
+        let (connected, sees) = (room.relay_view.connected, room.relay_view.sees.clone());
+        room.relay_view = view::Relay { connected, sees, ..relay.view(&addresses) };
+        room.invites.move_to(&addresses);
+        room.relays = addresses;
     }
 
     /// Ends the relay inside the app, beside whatever else goes on.

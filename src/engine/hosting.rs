@@ -1,12 +1,14 @@
 //! How others get here: the relay inside the app, the addresses it can be reached at, and which way paths are looked for.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::engine::input::{Input, Inputs};
 use crate::engine::room::Reach;
+use crate::engine::routes::Routes;
 use crate::engine::view::{self, PortMapping};
 use crate::engine::words;
 use crate::protocol::invite::MAX_RELAYS;
@@ -76,13 +78,13 @@ impl OwnRelay {
     }
 
     /// Paths from here: over this machine's own addresses. The own relay has nothing to say about how the world sees them.
-    pub(crate) fn reach(&self) -> Reach {
-        reach(Vec::new(), self.here.iter().all(IpAddr::is_loopback))
+    pub(crate) fn reach(&self, routes: Arc<Routes>) -> Reach {
+        reach(Vec::new(), self.here.iter().all(IpAddr::is_loopback), routes)
     }
 
     /// Asks the router for a port, or gives it back, as the settings say.
     pub(crate) fn apply(&mut self, settings: &Settings, inputs: &Inputs) {
-        if !settings.open_router_port {
+        if !settings.open_router_port || settings.hide_address {
             self.mapping = None;
             return;
         }
@@ -124,7 +126,7 @@ impl OwnRelay {
 
     /// Announces the meeting on the local network, or stops, as the settings say.
     pub(crate) fn announce(&mut self, settings: &Settings, room: &[u8; 32]) {
-        if !settings.announce_on_lan {
+        if !settings.announce_on_lan || settings.hide_address {
             self.announcement = None;
         } else if self.announcement.is_none() {
             match lan::announce(room, self.server.port()) {
@@ -148,18 +150,18 @@ impl OwnRelay {
 }
 
 /// Paths of a host that uses a relay of its own choice: it tells how the world sees this machine (STUN).
-pub(crate) fn reach_through(relay: &RelayAddress) -> Reach {
-    reach(vec![relay.to_host_and_port()], relay.ip().is_some_and(|ip| ip.is_loopback()))
+pub(crate) fn reach_through(relay: &RelayAddress, routes: Arc<Routes>) -> Reach {
+    reach(vec![relay.to_host_and_port()], relay.ip().is_some_and(|ip| ip.is_loopback()), routes)
 }
 
 /// Paths of a guest: the relay of the link is asked how the world sees this machine.
-pub(crate) fn reach_for_guest(relays: &[RelayAddress]) -> Reach {
+pub(crate) fn reach_for_guest(relays: &[RelayAddress], routes: Arc<Routes>) -> Reach {
     let loopback = relays.iter().all(|relay| relay.ip().is_some_and(|ip| ip.is_loopback()));
-    reach(relays.iter().take(2).map(RelayAddress::to_host_and_port).collect(), loopback)
+    reach(relays.iter().take(2).map(RelayAddress::to_host_and_port).collect(), loopback, routes)
 }
 
-fn reach(stun: Vec<String>, allow_loopback: bool) -> Reach {
-    Reach { stun, bind: own_addresses(), allow_loopback }
+fn reach(stun: Vec<String>, allow_loopback: bool, routes: Arc<Routes>) -> Reach {
+    Reach { stun, bind: own_addresses(), allow_loopback, routes }
 }
 
 /// This machine's addresses that others may reach; loopback when there is nothing else.

@@ -3,9 +3,9 @@
 use tokio::sync::mpsc;
 
 use crate::engine::devices::DeviceReport;
-use crate::engine::view::{PeerId, PortMapping, Route};
+use crate::engine::view::{PeerId, PortMapping};
 use crate::media::device::DeviceList;
-use crate::transport::PathStats;
+use crate::transport::{PathStats, PolicyError, Route, RouteRefusal};
 
 /// Where threads and tasks put what they have for the session.
 pub(crate) type Inputs = mpsc::UnboundedSender<Input>;
@@ -42,6 +42,10 @@ pub(crate) enum PathNews {
     Failed,
     /// The pair in use.
     Route(Route),
+    /// What is allowed leaves no way, or none yet.
+    Refused(RouteRefusal),
+    /// What is allowed leaves no way that could even be looked for.
+    Ruled(PolicyError),
     /// Figures since the path was made.
     Stats(PathStats),
 }

@@ -13,9 +13,9 @@ const LONGEST: usize = 1 << 16;
 /// What an invite says, with what this device knows of its host.
 pub(crate) fn facts(invite: &Invite, contacts: &Contacts) -> LinkFacts {
     LinkFacts {
-        host_name: None,
+        host_name: invite.host_name.clone(),
         host_fingerprint: invite.host_identity.fingerprint(),
-        host: contacts.familiarity(&invite.host_identity, ""),
+        host: contacts.familiarity(&invite.host_identity, invite.host_name.as_deref().unwrap_or_default()),
         relay: invite.relays.first().map(|relay| relay.to_host_and_port()).unwrap_or_default(),
         expires: invite.expires,
     }

@@ -13,6 +13,8 @@ use crate::engine::sending::Outbox;
 use crate::engine::view::{PeerId, Route};
 use crate::media::frame::Picture;
 use crate::media::snapshot;
+use crate::protocol::group_code::Code;
+use crate::protocol::meeting::RosterState;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -50,6 +52,9 @@ struct State {
     peers: Vec<PeerProbe>,
     recorded_first_peer: bool,
     errors: Vec<String>,
+    roster: Option<(u64, [u8; 32])>,
+    code: Option<String>,
+    log: Option<String>,
 }
 
 struct PeerProbe {
@@ -100,6 +105,10 @@ pub struct PeerFigures {
     pub last_counter: Option<u64>,
     /// Pauses of more than 200 ms, added up, in milliseconds.
     pub freeze_ms: u64,
+    /// The longest pause between two pictures, in milliseconds.
+    pub longest_pause_ms: u64,
+    /// When the last picture was decoded, in milliseconds since 1970.
+    pub last_picture_unix_ms: Option<u64>,
     /// Capture to decoding, milliseconds each.
     pub latencies: Vec<f64>,
     /// Packets of sound that opened.
@@ -125,6 +134,21 @@ impl Measurements {
     /// Errors so far.
     pub fn errors(&self) -> Vec<String> {
         lock(&self.state).errors.clone()
+    }
+
+    /// Number and hash of the last roster entry in force.
+    pub fn roster(&self) -> Option<(u64, [u8; 32])> {
+        lock(&self.state).roster
+    }
+
+    /// The last group code that was agreed, as digits.
+    pub fn code(&self) -> Option<String> {
+        lock(&self.state).code.clone()
+    }
+
+    /// The signed log of the meeting, once it is over.
+    pub fn log(&self) -> Option<String> {
+        lock(&self.state).log.clone()
     }
 
     /// Attempts at the door that did not know the secret.
@@ -179,6 +203,8 @@ impl Measurements {
                 video_dropped: get(&counters.video_dropped),
                 last_counter: Some(get(&counters.last_counter)).filter(|counter| *counter > 0),
                 freeze_ms: get(&counters.freeze_ms),
+                longest_pause_ms: get(&counters.longest_pause_ms),
+                last_picture_unix_ms: Some(get(&counters.last_picture)).filter(|millis| *millis > 0),
                 latencies: lock(&peer.latencies).millis.clone(),
                 audio_received: get(&counters.audio_received),
                 audio_concealed: get(&counters.audio_concealed),
@@ -231,6 +257,21 @@ impl Measurements {
 
     pub(crate) fn set_refused(&self, refused: u64) {
         self.refused.store(refused, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_roster(&self, state: &RosterState) {
+        lock(&self.state).roster = Some((state.counter, state.hash));
+    }
+
+    /// A code that no longer holds stays in the report: it was that of the people who were there last.
+    pub(crate) fn set_code(&self, code: Option<&Code>) {
+        if let Some(code) = code {
+            lock(&self.state).code = Some(code.digits());
+        }
+    }
+
+    pub(crate) fn set_log(&self, log: &str) {
+        lock(&self.state).log = Some(log.to_owned());
     }
 
     pub(crate) fn add_peer(

@@ -2,23 +2,30 @@
 
 pub mod command;
 pub mod compare;
+pub mod countries;
 mod devices;
 mod entrance;
 pub mod event;
 mod hosting;
 mod input;
+mod invites;
 mod links;
 pub mod measure;
+mod member;
 mod peer_path;
+pub mod pins;
 mod playout;
 mod publish;
 mod receiving;
 mod recording;
+mod roles;
 mod room;
+pub mod routes;
 mod sending;
 mod session;
 mod start;
 pub mod store;
+mod trust;
 pub mod view;
 pub mod words;
 
@@ -28,7 +35,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 
-pub use command::{Command, Intent, Verdict};
+pub use command::{Command, Intent, InviteWish, Verdict};
 pub use event::Event;
 pub use links::link_checker;
 pub use start::{EngineOptions, StartError, Wake, start};

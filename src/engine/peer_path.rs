@@ -10,7 +10,7 @@ use crate::engine::hosting::own_addresses;
 use crate::engine::input::{Input, Inputs, PathNews};
 use crate::engine::receiving::Inbound;
 use crate::engine::sending::{Outbox, PathInlet};
-use crate::engine::view::{PeerId, Route};
+use crate::engine::view::PeerId;
 use crate::transport::{Path, PathConfig, PathError, PathEvent, Role};
 
 /// Events of a path that may wait. Past that, media are dropped at the path, and counted there.
@@ -55,7 +55,10 @@ impl PeerPath {
             let tell = driver.tell.clone();
             if let Err(error) = driver.run(asked).await {
                 tracing::warn!(%error, "a path ended");
-                tell.news(PathNews::Failed);
+                tell.news(match error {
+                    PathError::Policy(why) => PathNews::Ruled(why),
+                    _ => PathNews::Failed,
+                });
             }
         });
         Self { number, asks, task }
@@ -166,7 +169,11 @@ impl Driver {
                         PathEvent::Disconnected | PathEvent::Failed => { broken.get_or_insert_with(Broken::now); }
                         _ => {}
                     }
+                    let closed = matches!(event, PathEvent::RouteRefused(why) if why.closes());
                     self.handle_event(event);
+                    if closed {
+                        break;
+                    }
                     self.pass_on_wish(&path).await;
                 }
                 ask = asked.recv() => {
@@ -179,7 +186,7 @@ impl Driver {
                 _ = seconds.tick() => {
                     let stats = path.stats().await;
                     if let Some(pair) = &stats.pair {
-                        self.tell.news(PathNews::Route(shown(pair)));
+                        self.tell.news(PathNews::Route(*pair));
                     }
                     self.tell.news(PathNews::Stats(stats));
                     self.pass_on_wish(&path).await;
@@ -220,9 +227,8 @@ impl Driver {
             }
             PathEvent::Disconnected => self.tell.news(PathNews::Disconnected),
             PathEvent::Failed => self.tell.news(PathNews::Failed),
-            PathEvent::RouteChanged(route) => {
-                self.tell.news(PathNews::Route(shown(&route)));
-            }
+            PathEvent::RouteChanged(route) => self.tell.news(PathNews::Route(route)),
+            PathEvent::RouteRefused(why) => self.tell.news(PathNews::Refused(why)),
         }
     }
 
@@ -241,10 +247,6 @@ impl Driver {
         }
         Ok(())
     }
-}
-
-fn shown(route: &crate::transport::Route) -> Route {
-    Route { relayed: route.relayed, local: route.local.to_string(), remote: route.remote.to_string() }
 }
 
 struct AbortOnDrop(JoinHandle<()>);

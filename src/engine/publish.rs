@@ -1,25 +1,31 @@
 //! From the truth to what may be shown.
 
-use crate::engine::room::{Member, Room};
+use crate::engine::member::Member;
+use crate::engine::room::Room;
 use crate::engine::session::Session;
 use crate::engine::view::{
-    DeviceState, Encryption, Familiarity, GroupCode, Knock, Meeting, Notice, Peer, PeerLink, Role, Roster, Verification,
+    DeviceState, Encryption, Familiarity, GroupCode, Heir, Knock, Meeting, Notice, Peer, PeerLink, Role, Roster,
+    Verification,
 };
+use crate::engine::words;
+use crate::protocol::meeting::Heir as HeirOf;
+use crate::protocol::roster::MemberRole;
 
 impl Session {
     /// The meeting as its window shows it.
     pub(super) fn publish(&self, room: &Room) -> Meeting {
+        let now = std::time::Instant::now();
         Meeting {
-            hosting: room.hosting,
-            role: if room.hosting { Role::Host } else { Role::Member },
-            link: room.link.clone(),
-            invites: Vec::new(),
-            locked: false,
-            heir: None,
-            roster: Roster::default(),
-            code: GroupCode::default(),
-            encryption: encryption(&room.members),
-            since: room.since.unwrap_or_else(std::time::Instant::now),
+            hosting: room.is_hosting(),
+            role: role(room.own_role()),
+            link: room.invites.general(now),
+            invites: room.invites.view(now),
+            locked: room.roster.as_ref().is_some_and(|roster| roster.locked),
+            heir: heir(room),
+            roster: roster(room),
+            code: group_code(room),
+            encryption: encryption(room),
+            since: room.since.unwrap_or(now),
             peers: room.members.iter().map(peer).collect(),
             knocks: room
                 .visitors
@@ -29,8 +35,8 @@ impl Session {
                     name: visitor.name.clone(),
                     fingerprint: visitor.identity.fingerprint(),
                     who: self.familiarity(visitor),
-                    invite: String::new(),
-                    shared_with: None,
+                    invite: visitor.invite.clone(),
+                    shared_with: visitor.shared_with.clone(),
                 })
                 .collect(),
             refused: room.refused,
@@ -46,6 +52,9 @@ impl Session {
     pub(super) fn notices(&self) -> Vec<Notice> {
         let mut notices = Vec::new();
         let Some((room, own)) = self.meeting_and_own() else { return notices };
+        if room.forked {
+            notices.push(Notice::Forked);
+        }
         for member in &room.members {
             if member.verification == Verification::Changed {
                 notices.push(Notice::KeyChanged { name: member.name.clone() });
@@ -56,6 +65,11 @@ impl Session {
         }
         for member in room.members.iter().filter(|member| member.finds_no_path()) {
             notices.push(Notice::NoPath { name: member.name.clone() });
+        }
+        for member in &room.members {
+            if let Some(why) = member.refused.clone() {
+                notices.push(Notice::RouteRefused { name: member.name.clone(), why });
+            }
         }
         if let DeviceState::Failed(why) = &own.mic {
             notices.push(Notice::MicLost(why.clone()));
@@ -74,13 +88,22 @@ impl Session {
         }
         if !room.relay_view.connected {
             notices.push(Notice::RelayLost);
+        } else if room.members.iter().any(|member| member.role == MemberRole::Host && member.silent) {
+            notices.push(Notice::HostLost);
         }
         notices
     }
 }
 
 /// The word in the pill, from the state of the code: encrypted is said only when keys are in use with everyone.
-fn encryption(members: &[Member]) -> Encryption {
+fn encryption(room: &Room) -> Encryption {
+    let members = &room.members;
+    if room.forked {
+        return Encryption::Warning(words::forked());
+    }
+    if room.code_verdict == Some(false) {
+        return Encryption::Warning(words::code_differs());
+    }
     let find = |wanted: Verification| members.iter().find(|member| member.verification == wanted);
     if let Some(member) = find(Verification::Mismatch) {
         return Encryption::Warning(format!(
@@ -91,7 +114,7 @@ fn encryption(members: &[Member]) -> Encryption {
     if let Some(member) = find(Verification::Changed) {
         return Encryption::Warning(format!("{} has another key than the one you verified.", member.name));
     }
-    let keyed = |member: &Member| member.generation > 0 && member.link != PeerLink::Connecting;
+    let keyed = |member: &Member| member.proven && member.generation > 0 && member.link != PeerLink::Connecting;
     if members.is_empty() {
         Encryption::Alone
     } else if !members.iter().all(keyed) {
@@ -100,6 +123,45 @@ fn encryption(members: &[Member]) -> Encryption {
         Encryption::Verified
     } else {
         Encryption::Encrypted
+    }
+}
+
+fn role(role: MemberRole) -> Role {
+    match role {
+        MemberRole::Host => Role::Host,
+        MemberRole::CoHost => Role::CoHost,
+        MemberRole::Member => Role::Member,
+    }
+}
+
+fn heir(room: &Room) -> Option<Heir> {
+    match room.roster.as_ref()?.heir {
+        HeirOf::Nobody => None,
+        HeirOf::Own => Some(Heir::Own),
+        HeirOf::Peer(peer) => {
+            room.members.iter().find(|member| member.id == peer).map(|member| Heir::Peer(member.name.clone()))
+        }
+    }
+}
+
+fn roster(room: &Room) -> Roster {
+    let Some(state) = &room.roster else { return Roster::default() };
+    let hash = state.hash[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+    Roster { entry: state.counter, hash, forked: room.forked.then(words::forked) }
+}
+
+fn group_code(room: &Room) -> GroupCode {
+    let unverified = |member: &&Member| !matches!(member.verification, Verification::Yes { .. });
+    let unverified = room.members.iter().filter(unverified).map(|member| member.name.clone()).collect();
+    match &room.code {
+        None => GroupCode { unverified, ..GroupCode::default() },
+        Some(code) => GroupCode {
+            words: code.words().map(str::to_owned).to_vec(),
+            digits: code.digits(),
+            confirmed: room.code_verdict == Some(true),
+            differs: room.code_verdict == Some(false),
+            unverified,
+        },
     }
 }
 
@@ -113,7 +175,7 @@ fn peer(member: &Member) -> Peer {
         volume: member.volume,
         mic_on: member.mic_on,
         camera_on: member.camera_on,
-        role: Role::Member,
+        role: role(member.role),
         link: member.link,
         verification: member.verification.clone(),
         safety_number: member.safety_number.clone(),

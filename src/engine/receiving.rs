@@ -44,6 +44,9 @@ pub(crate) struct ReceiveCounters {
     pub(crate) width: AtomicU32,
     pub(crate) height: AtomicU32,
     pub(crate) freeze_ms: AtomicU64,
+    pub(crate) longest_pause_ms: AtomicU64,
+    /// Milliseconds since 1970; 0 before the first.
+    pub(crate) last_picture: AtomicU64,
     pub(crate) last_counter: AtomicU64,
 }
 
@@ -301,7 +304,10 @@ impl Decoder {
         self.counters.width.store(picture.width as u32, Ordering::Relaxed);
         self.counters.height.store(picture.height as u32, Ordering::Relaxed);
         lock(&self.first_picture).get_or_insert(now);
-        if let Some(pause) = self.shown_at.replace(now).map(|last| now - last).filter(|pause| *pause > FREEZE) {
+        self.counters.last_picture.store(source::unix_millis(), Ordering::Relaxed);
+        let pause = self.shown_at.replace(now).map_or(Duration::ZERO, |last| now - last);
+        self.counters.longest_pause_ms.fetch_max(pause.as_millis() as u64, Ordering::Relaxed);
+        if pause > FREEZE {
             self.counters.freeze_ms.fetch_add(pause.as_millis() as u64, Ordering::Relaxed);
         }
         if self.tap.measure

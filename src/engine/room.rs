@@ -9,56 +9,41 @@ use tokio::sync::mpsc;
 use crate::crypto::identity::IdentityKey;
 use crate::crypto::safety;
 use crate::engine::input::{Input, Inputs, PathNews};
+use crate::engine::invites::Invites;
 use crate::engine::measure::Measurements;
+use crate::engine::member::Member;
 use crate::engine::peer_path::{PathPlan, PeerPath};
 use crate::engine::playout::Playout;
 use crate::engine::receiving::{DecoderTap, Inbound};
+use crate::engine::routes::Routes;
 use crate::engine::sending::{Outbox, VideoPlan, VideoSender};
 use crate::engine::start::Wake;
 use crate::engine::view::{self, PeerId, PeerLink, PeerStats, Verification};
+use crate::engine::words;
 use crate::media::source::VideoFormat;
-use crate::protocol::meeting::{Event as Told, Meeting, MeetingError};
+use crate::protocol::group_code::Code;
+use crate::protocol::meeting::{Event as Told, Meeting, MeetingError, RosterState};
+use crate::protocol::relay_address::RelayAddress;
+use crate::protocol::roster::MemberRole;
 use crate::rendezvous::client::{RelayClient, RelayEvent};
 use crate::rendezvous::lan;
-use crate::transport::{PathConfig, PathStats, Role};
+use crate::transport::{PathConfig, Role};
 
 /// Bits a second for 720 lines at 30 pictures a second; other sizes in proportion.
 const BITRATE_720P30: u64 = 2_000_000;
 const LEAST_BITRATE: u64 = 250_000;
-/// A path that is not found by then probably will not be.
-const PATH_PATIENCE: Duration = Duration::from_secs(12);
 /// How long the local network may take to answer.
 const LAN_SEARCH: Duration = Duration::from_secs(4);
-
-/// Somebody admitted.
-pub(crate) struct Member {
-    pub(crate) id: PeerId,
-    pub(crate) identity: IdentityKey,
-    pub(crate) name: String,
-    pub(crate) inbound: Arc<Inbound>,
-    pub(crate) path: Option<PeerPath>,
-    pub(crate) link: PeerLink,
-    pub(crate) mic_on: bool,
-    pub(crate) camera_on: bool,
-    pub(crate) volume: f32,
-    pub(crate) verification: Verification,
-    pub(crate) safety_number: String,
-    pub(crate) safety_qr: Arc<Vec<Vec<bool>>>,
-    pub(crate) generation: u32,
-    pub(crate) route: Option<view::Route>,
-    pub(crate) stats: PeerStats,
-    /// Since when a path to them is sought, or was found.
-    pub(crate) since: Instant,
-    /// Nothing has come through the relay for a while.
-    pub(crate) silent: bool,
-    last: Option<(Instant, PathStats, u64)>,
-}
 
 /// Somebody waiting to be let in.
 pub(crate) struct Visitor {
     pub(crate) id: PeerId,
     pub(crate) identity: IdentityKey,
     pub(crate) name: String,
+    /// For whom the invite was made that they used; empty for the general one.
+    pub(crate) invite: String,
+    /// Somebody else who used that invite before, if it was for one person.
+    pub(crate) shared_with: Option<String>,
 }
 
 /// What the session must act on; everything else a room settles by itself.
@@ -66,11 +51,21 @@ pub(crate) enum Happened {
     /// The host has proven itself: at the door.
     Reached(IdentityKey),
     /// Somebody knocks.
-    Knock,
-    /// Somebody is in; devices must be bound to the meeting.
-    Admitted(PeerId),
+    Knock(PeerId),
+    /// We are in; devices must be bound to the meeting.
+    Entered,
+    /// The roster names somebody else who is in.
+    Joined(PeerId),
+    /// Somebody in the meeting has proven to this device who they are.
+    Proven(PeerId),
     /// Somebody is out.
     Left { name: String, why: crate::protocol::meeting::Departure },
+    /// The roster in force, and what it was before.
+    Roster { before: Option<RosterState> },
+    /// The host signed two lists.
+    Forked,
+    /// Somebody with one of our invites speaks another suite, and was refused.
+    SuiteRefused,
     /// Over.
     Ended(crate::protocol::meeting::End),
 }
@@ -80,6 +75,8 @@ pub(crate) struct Reach {
     pub(crate) stun: Vec<String>,
     pub(crate) bind: Vec<IpAddr>,
     pub(crate) allow_loopback: bool,
+    /// What the settings allow, as of entering.
+    pub(crate) routes: Arc<Routes>,
 }
 
 pub(crate) struct Room {
@@ -87,8 +84,16 @@ pub(crate) struct Room {
     pub(crate) relay: RelayClient,
     pub(crate) relay_events: mpsc::Receiver<RelayEvent>,
     pub(crate) relay_view: view::Relay,
-    pub(crate) hosting: bool,
-    pub(crate) link: Option<String>,
+    /// The meeting's relays, best first: what a link offers.
+    pub(crate) relays: Vec<RelayAddress>,
+    pub(crate) invites: Invites,
+    /// The roster in force, once in the meeting.
+    pub(crate) roster: Option<RosterState>,
+    /// The code for everyone who is here, if there is one.
+    pub(crate) code: Option<Code>,
+    /// What this person said of that code.
+    pub(crate) code_verdict: Option<bool>,
+    pub(crate) forked: bool,
     pub(crate) reach: Reach,
     pub(crate) since: Option<Instant>,
     pub(crate) members: Vec<Member>,
@@ -103,6 +108,8 @@ pub(crate) struct Room {
     sought_on_lan: bool,
     own_identity: IdentityKey,
     own_index: u16,
+    /// What sealed frames are bound to.
+    meeting_id: [u8; 32],
     paths: u64,
     epoch: Instant,
     format: VideoFormat,
@@ -120,8 +127,8 @@ pub(crate) struct Entry {
     pub(crate) relay_view: view::Relay,
     /// The relay's URLs, as the link has them.
     pub(crate) targets: Vec<String>,
-    /// The invite link to hand out: the host has one.
-    pub(crate) link: Option<String>,
+    /// The same as a link has them.
+    pub(crate) relays: Vec<RelayAddress>,
     pub(crate) reach: Reach,
 }
 
@@ -137,13 +144,21 @@ pub(crate) struct Around {
 
 impl Room {
     pub(crate) fn new(entry: Entry, around: Around, now: Instant) -> Self {
+        let mut entry = entry;
+        let sees = &mut entry.relay_view.sees;
+        sees.room = entry.meeting.room_id()[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+        sees.own_address = !entry.relay_view.embedded;
         Self {
             meeting: entry.meeting,
             relay: entry.relay,
             relay_events: entry.relay_events,
             relay_view: entry.relay_view,
-            hosting: entry.link.is_some(),
-            link: entry.link,
+            relays: entry.relays,
+            invites: Invites::default(),
+            roster: None,
+            code: None,
+            code_verdict: None,
+            forked: false,
             reach: entry.reach,
             since: None,
             members: Vec::new(),
@@ -156,6 +171,7 @@ impl Room {
             sought_on_lan: false,
             own_identity: around.own_identity,
             own_index: 0,
+            meeting_id: [0; 32],
             paths: 0,
             epoch: now,
             format: around.format,
@@ -164,6 +180,15 @@ impl Room {
             wake: around.wake,
             measure: around.measure,
         }
+    }
+
+    pub(crate) fn is_hosting(&self) -> bool {
+        self.meeting.is_host()
+    }
+
+    /// What this person may do.
+    pub(crate) fn own_role(&self) -> MemberRole {
+        self.roster.as_ref().map_or(MemberRole::Member, |roster| roster.own_role)
     }
 
     pub(crate) fn member(&mut self, id: PeerId) -> Option<&mut Member> {
@@ -185,17 +210,33 @@ impl Room {
     /// Takes news of the relay.
     pub(crate) fn handle_relay(&mut self, now: Instant, event: RelayEvent) {
         match event {
-            RelayEvent::Up { url, .. } => {
+            RelayEvent::Up { url, others, .. } => {
                 self.relay_view.connected = true;
+                self.relay_view.tls = url.starts_with("wss:");
+                self.relay_view.sees.others = others.len();
                 if self.relay_view.address.is_empty() {
                     self.relay_view.address = url;
                 }
                 self.meeting.handle_relay_up(now);
             }
-            RelayEvent::From { from, payload } => self.meeting.handle_relay(now, from, &payload),
-            RelayEvent::Arrived(conn) => self.meeting.handle_relay_arrived(now, conn),
-            RelayEvent::Left(conn) => self.meeting.handle_relay_left(now, conn),
-            RelayEvent::Down { .. } | RelayEvent::GaveUp { .. } => self.relay_view.connected = false,
+            RelayEvent::From { from, payload } => {
+                self.relay_view.sees.messages_in += 1;
+                self.relay_view.sees.bytes_in += payload.len() as u64;
+                self.meeting.handle_relay(now, from, &payload);
+            }
+            RelayEvent::Arrived(conn) => {
+                self.relay_view.sees.others += 1;
+                self.meeting.handle_relay_arrived(now, conn);
+            }
+            RelayEvent::Left(conn) => {
+                let others = &mut self.relay_view.sees.others;
+                *others = others.saturating_sub(1);
+                self.meeting.handle_relay_left(now, conn);
+            }
+            RelayEvent::Down { .. } | RelayEvent::GaveUp { .. } => {
+                self.relay_view.connected = false;
+                self.relay_view.sees.others = 0;
+            }
         }
     }
 
@@ -204,7 +245,8 @@ impl Room {
     pub(crate) fn seek_on_lan(&mut self) {
         // A relay that proves itself by TLS is not to be replaced by whoever answers on the local network.
         let elsewhere = self.targets.iter().any(|target| target.starts_with("wss:"));
-        if self.hosting || elsewhere || std::mem::replace(&mut self.sought_on_lan, true) {
+        let allowed = self.reach.routes.may_seek_on_lan();
+        if self.is_hosting() || elsewhere || !allowed || std::mem::replace(&mut self.sought_on_lan, true) {
             return;
         }
         let (room, inputs) = (self.meeting.room_id(), self.inputs.clone());
@@ -221,6 +263,8 @@ impl Room {
         let mut happened = Vec::new();
         loop {
             while let Some(transmit) = self.meeting.poll_transmit() {
+                self.relay_view.sees.messages_out += 1;
+                self.relay_view.sees.bytes_out += transmit.payload.len() as u64;
                 // What does not fit is lost, as on any network: the protocol sends it again.
                 let _ = self.relay.send(transmit.to, transmit.payload);
             }
@@ -236,12 +280,14 @@ impl Room {
     fn handle_told(&mut self, now: Instant, told: Told) -> Option<Happened> {
         match told {
             Told::Reached { identity, .. } => return Some(Happened::Reached(identity)),
-            Told::Knocked { peer, identity, name, .. } => {
+            Told::Knocked { peer, identity, name, invite, .. } => {
                 if let Some(measure) = &self.measure {
                     measure.begin(now);
                 }
-                self.visitors.push(Visitor { id: peer, identity, name });
-                return Some(Happened::Knock);
+                let used = invite.map(|invite| self.invites.used(&invite, &identity, &name));
+                let (invite, shared_with) = used.map_or_else(Default::default, |used| (used.label, used.shared_with));
+                self.visitors.push(Visitor { id: peer, identity, name, invite, shared_with });
+                return Some(Happened::Knock(peer));
             }
             Told::KnockGone { peer } => self.visitors.retain(|visitor| visitor.id != peer),
             Told::RefusedAtDoor { total } => {
@@ -250,17 +296,50 @@ impl Room {
                     measure.set_refused(total);
                 }
             }
-            Told::Admitted { peer, identity, name, own_index, peer_index, meeting } => {
-                self.visitors.retain(|visitor| visitor.id != peer);
-                self.own_index = own_index;
+            Told::SuiteRefused { .. } => return Some(Happened::SuiteRefused),
+            Told::Entered { own_index, meeting } => {
+                (self.own_index, self.meeting_id) = (own_index, meeting);
                 self.ensure_outbox(meeting);
-                match self.add_member(now, peer, identity, name, peer_index, meeting) {
-                    Ok(()) => return Some(Happened::Admitted(peer)),
+                return Some(Happened::Entered);
+            }
+            Told::Joined { peer, identity, name, index } => {
+                self.visitors.retain(|visitor| visitor.id != peer);
+                self.invites.entered(&identity);
+                match self.add_member(now, peer, identity, name, index) {
+                    Ok(()) => return Some(Happened::Joined(peer)),
                     Err(error) => {
                         tracing::error!(%error, "no thread for a peer's pictures; the peer is let go");
                         let _ = self.meeting.drop_peer(now, peer);
                     }
                 }
+            }
+            Told::Paired { peer, offers } => {
+                self.open_path(now, peer, offers);
+                return Some(Happened::Proven(peer));
+            }
+            Told::Unpaired { peer } => self.close_path(peer),
+            Told::Roster(state) => {
+                for (peer, role) in &state.roles {
+                    if let Some(member) = self.member(*peer) {
+                        member.role = *role;
+                    }
+                }
+                if let Some(measure) = &self.measure {
+                    measure.set_roster(&state);
+                }
+                return Some(Happened::Roster { before: self.roster.replace(state) });
+            }
+            Told::Code(code) => {
+                if let Some(measure) = &self.measure {
+                    measure.set_code(code.as_ref());
+                }
+                self.code = code;
+                // That the codes differed is not mended by another code.
+                self.code_verdict = self.code_verdict.filter(|same| !same);
+            }
+            Told::Forked { .. } => {
+                self.forked = true;
+                return Some(Happened::Forked);
             }
             Told::Offer { peer, sdp } => self.with_path(peer, |path| path.handle_offer(sdp)),
             Told::Answer { peer, sdp } => self.with_path(peer, |path| path.handle_answer(sdp)),
@@ -342,24 +421,26 @@ impl Room {
         identity: IdentityKey,
         name: String,
         index: u16,
-        meeting: [u8; 32],
     ) -> std::io::Result<()> {
         let recorder = match &self.measure {
             Some(measure) => measure.picture_recorder(self.format.fps)?,
             None => None,
         };
         let tap = DecoderTap { wake: self.wake.clone(), recorder, measure: self.measure.is_some() };
-        let (inbound, decoder) = Inbound::start(meeting, index, tap)?;
+        let (inbound, decoder) = Inbound::start(self.meeting_id, index, tap)?;
         self.playout.add(id, inbound.clone());
         let safety_number = safety::pair_number(&self.own_identity, &identity);
         let safety_qr = Arc::new(safety::pair_qr(&safety_number).unwrap_or_default());
         if let Some(measure) = &self.measure {
             measure.add_peer(id, &name, &safety_number, &inbound, decoder);
         }
-        let mut member = Member {
+        self.members.push(Member {
             id,
             identity,
             name,
+            index,
+            role: MemberRole::Member,
+            proven: false,
             inbound,
             path: None,
             link: PeerLink::Connecting,
@@ -371,31 +452,50 @@ impl Room {
             safety_qr,
             generation: 0,
             route: None,
+            refused: None,
             stats: PeerStats::default(),
             since: now,
             silent: false,
             last: None,
-        };
-        member.path = self.new_path(&member);
-        self.members.push(member);
+        });
         Ok(())
     }
 
-    /// Starts a path to a member. The guest offers: the host has shown nothing of its network before.
-    fn new_path(&mut self, member: &Member) -> Option<PeerPath> {
-        let outbox = self.outbox.as_ref()?;
+    /// A session with a member stands: a path is agreed in it. Whoever called offers.
+    fn open_path(&mut self, now: Instant, peer: PeerId, offers: bool) {
+        let Some(outbox) = &self.outbox else { return };
+        let Some(member) = self.members.iter_mut().find(|member| member.id == peer) else { return };
+        (member.proven, member.since) = (true, now);
+        if member.link == PeerLink::Stopped {
+            return;
+        }
         self.paths += 1;
         let plan = PathPlan {
-            peer: member.id,
+            peer,
             number: self.paths,
-            role: if self.hosting { Role::Answerer } else { Role::Offerer },
+            role: if offers { Role::Offerer } else { Role::Answerer },
             config: PathConfig {
                 stun: self.reach.stun.clone(),
                 bind: self.reach.bind.clone(),
                 allow_loopback: self.reach.allow_loopback,
+                policy: self.reach.routes.policy(),
             },
         };
-        Some(PeerPath::start(plan, member.inbound.clone(), outbox, self.inputs.clone()))
+        member.path = Some(PeerPath::start(plan, member.inbound.clone(), outbox, self.inputs.clone()));
+    }
+
+    /// The session with a member is gone, and with it the way to agree on a path.
+    fn close_path(&mut self, peer: PeerId) {
+        if let Some(outbox) = &self.outbox {
+            outbox.remove(peer);
+        }
+        if let Some(member) = self.member(peer) {
+            member.path = None;
+            member.route = None;
+            if member.link != PeerLink::Stopped {
+                member.link = PeerLink::Connecting;
+            }
+        }
     }
 
     fn with_path(&mut self, peer: PeerId, act: impl FnOnce(&PeerPath)) {
@@ -419,6 +519,34 @@ impl Room {
             member.link = PeerLink::Stopped;
             (member.route, member.stats) = (None, PeerStats::default());
         }
+    }
+
+    /// A member whose media were stopped may be heard again: with new keys, over a new session and a new path. The host's
+    /// session carries the meeting and cannot be made anew; a guest of ours knocks again.
+    pub(crate) fn start_anew(&mut self, now: Instant, peer: PeerId) {
+        if self.is_hosting() {
+            let _ = self.meeting.drop_peer(now, peer);
+            return;
+        }
+        let Some(at) = self.members.iter().position(|member| member.id == peer) else { return };
+        if self.meeting.resume(now, peer).and_then(|()| self.meeting.renew(now, peer)).is_err() {
+            return;
+        }
+        let old = self.members.remove(at);
+        let given = (old.identity, old.name.clone(), old.index);
+        match self.add_member(now, peer, given.0, given.1, given.2) {
+            Ok(()) => {
+                if let Some(member) = self.member(peer) {
+                    (member.role, member.verification) = (old.role, old.verification);
+                }
+            }
+            Err(error) => tracing::error!(%error, "no thread for a peer's pictures"),
+        }
+    }
+
+    /// The host's name, if it is somebody else.
+    pub(crate) fn host_name(&self) -> Option<String> {
+        self.members.iter().find(|member| member.role == MemberRole::Host).map(|member| member.name.clone())
     }
 
     fn remove_member(&mut self, peer: PeerId) -> Option<String> {
@@ -462,6 +590,7 @@ impl Room {
             PathNews::Candidate(line) => tell(self.meeting.send_candidate(now, peer, line)),
             PathNews::Connected => {
                 member.link = PeerLink::Live;
+                member.refused = None;
                 if let Some(measure) = &self.measure {
                     measure.connected(now);
                 }
@@ -476,7 +605,14 @@ impl Room {
                     let _ = self.meeting.drop_peer(now, peer);
                 }
             }
-            PathNews::Route(route) => member.route = Some(route),
+            PathNews::Route(route) => member.route = Some(self.reach.routes.shown(&route)),
+            PathNews::Refused(why) => {
+                member.refused = Some(words::route_refusal(why));
+                if why.closes() && member.link == PeerLink::Live {
+                    member.link = PeerLink::Reconnecting;
+                }
+            }
+            PathNews::Ruled(why) => member.refused = Some(words::policy_error(why)),
             PathNews::Stats(stats) => member.update_stats(now, stats),
         }
         if let Some(measure) = &self.measure
@@ -484,34 +620,6 @@ impl Room {
         {
             measure.update_peer(peer, member.generation, member.route.as_ref());
         }
-    }
-}
-
-impl Member {
-    /// A path has been sought for so long that something must be in its way.
-    pub(crate) fn finds_no_path(&self) -> bool {
-        self.link == PeerLink::Connecting && self.since.elapsed() > PATH_PATIENCE
-    }
-
-    fn update_stats(&mut self, now: Instant, stats: PathStats) {
-        use std::sync::atomic::Ordering::Relaxed;
-        let counters = &self.inbound.counters;
-        let decoded = counters.video_decoded.load(Relaxed);
-        if let Some((then, before, decoded_before)) = &self.last {
-            let seconds = (now - *then).max(Duration::from_millis(1)).as_secs_f32();
-            let kbps = |now: u64, then: u64| now.saturating_sub(then) as f32 * 8.0 / 1000.0 / seconds;
-            self.stats = PeerStats {
-                rtt_ms: stats.rtt.map(|rtt| rtt.as_secs_f32() * 1e3),
-                fps: (decoded - decoded_before) as f32 / seconds,
-                width: counters.width.load(Relaxed),
-                height: counters.height.load(Relaxed),
-                receive_kbps: kbps(stats.bytes_in, before.bytes_in),
-                send_kbps: kbps(stats.bytes_out, before.bytes_out),
-                loss_percent: stats.loss_in * 100.0,
-                unopened: counters.unopened.load(Relaxed),
-            };
-        }
-        self.last = Some((now, stats, decoded));
     }
 }
 

@@ -13,14 +13,15 @@ use crate::engine::hosting::{self, OwnRelay};
 use crate::engine::input::{Input, Inputs};
 use crate::engine::playout::Playout;
 use crate::engine::room::{Happened, Room};
+use crate::engine::routes::Routes;
 use crate::engine::start::{EngineOptions, Wake};
 use crate::engine::store::contacts::Contacts;
-use crate::engine::view::{self, Connecting, Ended, Lobby, PeerId, PeerLink, PreJoin, Stage, Verification, View};
-use crate::engine::{Command, Event, Intent, Verdict, links, unix_now, words};
+use crate::engine::view::{self, Connecting, Ended, Lobby, PreJoin, Stage, View};
+use crate::engine::{Command, Event, Intent, links, unix_now, words};
 use crate::media;
-use crate::media::device::DeviceList;
+use crate::media::device::{CameraChoice, DeviceList, MicChoice};
 use crate::protocol::invite::Invite;
-use crate::protocol::meeting::{Departure, End};
+use crate::protocol::meeting::{Departure, End, Meeting};
 use crate::rendezvous::client::{RelayClient, RelayEvent, TlsTrust};
 use crate::rendezvous::local;
 use crate::settings::Settings;
@@ -36,7 +37,7 @@ const GOODBYE: Duration = Duration::from_millis(400);
 pub(super) enum Place {
     Home,
     PreJoin { intent: Intent, facts: Option<view::LinkFacts> },
-    Starting { step: String },
+    Starting { step: String, routes: Arc<Routes> },
     Connecting { room: Box<Room>, step: String },
     Lobby { room: Box<Room>, lobby: Lobby },
     Meeting(Box<Room>),
@@ -62,6 +63,8 @@ pub(crate) struct Session {
     pub(super) own_relay: Option<OwnRelay>,
     /// The relay inside the app, being ended: it gives a mapped port back.
     pub(super) closing: Option<JoinHandle<()>>,
+    /// The signed log of the meeting that ended last.
+    pub(super) last_log: Option<String>,
     pub(super) quitting: bool,
 }
 
@@ -102,6 +105,7 @@ impl Session {
             name,
             own_relay: None,
             closing: None,
+            last_log: None,
             quitting: false,
         }
     }
@@ -111,7 +115,7 @@ impl Session {
         self.toast(Tone::Warning, text);
     }
 
-    fn toast(&self, tone: Tone, text: String) {
+    pub(super) fn toast(&self, tone: Tone, text: String) {
         let _ = self.events.send(Event::Toast { tone, text });
     }
 
@@ -206,13 +210,7 @@ impl Session {
             }
             Command::RefreshDevices => self.look_for_devices(),
             Command::TestSound => self.playout.chime(),
-            Command::Admit(peer) => {
-                let refused = self.room().and_then(|room| room.meeting.admit(now, peer).err());
-                if let Some(error) = refused {
-                    self.warn(words::meeting_error(&error));
-                }
-                self.settle(now);
-            }
+            Command::Admit(peer) => self.with_meeting(now, |meeting| meeting.admit(now, peer)),
             Command::Decline(peer) => {
                 if let Some(room) = self.room() {
                     let _ = room.meeting.decline(now, peer); // gone already is as good
@@ -230,17 +228,19 @@ impl Session {
                 let new = *new;
                 self.change_settings(|settings| *settings = new);
             }
-            Command::Block(_)
-            | Command::Unblock(_)
-            | Command::CreateInvite(_)
-            | Command::RevokeInvite(_)
-            | Command::Remove(_)
-            | Command::SetLocked(_)
-            | Command::SetCoHost { .. }
-            | Command::HandOver(_)
-            | Command::LeaveToHeir
-            | Command::JudgeCode(_)
-            | Command::SaveLog(_) => {}
+            Command::Block(visitor) => self.block(now, visitor),
+            Command::Unblock(fingerprint) => self.unblock(now, &fingerprint),
+            Command::CreateInvite(wish) => self.create_invite(now, wish),
+            Command::RevokeInvite(no) => self.revoke_invite(now, no),
+            Command::Remove(peer) => self.with_meeting(now, |meeting| meeting.remove(now, peer)),
+            Command::SetLocked(locked) => self.with_meeting(now, |meeting| meeting.set_locked(now, locked)),
+            Command::SetCoHost { peer, cohost } => {
+                self.with_meeting(now, |meeting| meeting.set_cohost(now, peer, cohost));
+            }
+            Command::HandOver(peer) => self.with_meeting(now, |meeting| meeting.hand_over(now, peer)),
+            Command::LeaveToHeir => self.leave_to_heir(now).await,
+            Command::JudgeCode(verdict) => self.judge_code(now, verdict),
+            Command::SaveLog(path) => self.save_log(&path),
             Command::Quit => self.quitting = true,
         }
     }
@@ -312,13 +312,15 @@ impl Session {
         {
             let found = addresses.iter().map(|address| local::url(address.ip(), address.port()));
             let urls = found.chain(room.targets.iter().cloned()).collect();
-            (room.relay, room.relay_events) = RelayClient::connect(urls, room.meeting.room_id(), TlsTrust::Public);
+            let guard = room.reach.routes.address_guard();
+            (room.relay, room.relay_events) =
+                RelayClient::connect_guarded(urls, room.meeting.room_id(), TlsTrust::Public, guard);
         }
     }
 
     fn handle_relay_up(&mut self, now: Instant) {
         self.place = match std::mem::replace(&mut self.place, Place::Home) {
-            Place::Connecting { room, .. } if room.hosting => self.in_meeting(now, room),
+            Place::Connecting { room, .. } if room.is_hosting() => self.in_meeting(now, room),
             Place::Connecting { room, .. } => Place::Connecting { room, step: "Knocking at the host's door…".into() },
             other => other,
         };
@@ -345,10 +347,13 @@ impl Session {
                     other => other,
                 };
             }
-            Happened::Knock => {
-                let _ = self.events.send(Event::Knock);
-            }
-            Happened::Admitted(peer) => self.handle_admitted(now, peer),
+            Happened::Knock(visitor) => self.handle_knock(now, visitor),
+            Happened::Entered => self.handle_entered(now),
+            Happened::Joined(peer) => self.handle_joined(now, peer),
+            Happened::Proven(peer) => self.handle_proven(now, peer),
+            Happened::Roster { before } => self.handle_roster(now, before),
+            Happened::Forked => self.handle_fork(),
+            Happened::SuiteRefused => self.warn(words::suite_refused_here()),
             Happened::Left { name, why } => {
                 let _ = self.events.send(Event::Left);
                 let text = match why {
@@ -357,54 +362,14 @@ impl Session {
                         format!("{name}'s program did not keep to the protocol, and the session with it was closed.")
                     }
                     Departure::Replaced => format!("{name} is coming in anew."),
+                    Departure::Removed => format!("{name} was sent out by the host."),
+                    Departure::Listed => format!("{name} is no longer in the meeting."),
                     _ => format!("The connection to {name} was lost."),
                 };
                 self.toast(Tone::Neutral, text);
             }
             Happened::Ended(why) => self.handle_end(why),
         }
-    }
-
-    fn handle_admitted(&mut self, now: Instant, peer: PeerId) {
-        self.place = match std::mem::replace(&mut self.place, Place::Home) {
-            Place::Connecting { room, .. } | Place::Lobby { room, .. } => self.in_meeting(now, room),
-            other => other,
-        };
-        let mut renamed = None;
-        let known = {
-            let Some(room) = (match &mut self.place {
-                Place::Meeting(room) => Some(room),
-                _ => None,
-            }) else {
-                return;
-            };
-            let Some(member) = room.member(peer) else { return };
-            member.verification = self.contacts.verification(&member.identity, &member.name);
-            // What a person verified goes with the name they verified, never with one that the peer picks today.
-            if let Some(saved) = self.contacts.verified_name(&member.identity)
-                && saved != member.name
-            {
-                let given = std::mem::replace(&mut member.name, saved.to_owned());
-                renamed = Some(words::other_name(saved, &given));
-            }
-            (member.identity, member.name.clone(), member.verification.clone())
-        };
-        let (identity, name, verification) = known;
-        if let Some(sentence) = renamed {
-            self.warn(sentence);
-        }
-        if verification == Verification::Mismatch {
-            // Found different earlier: nothing flows until a person takes that back.
-            if let Some(room) = self.room() {
-                room.stop_media(now, peer);
-            }
-        }
-        if let Err(error) = self.contacts.met(&identity, &name, unix_now()) {
-            self.warn(words::contacts_error(&error));
-        }
-        let _ = self.events.send(Event::Joined);
-        self.connect_devices();
-        self.announce_media(now);
     }
 
     fn handle_end(&mut self, why: End) {
@@ -419,19 +384,26 @@ impl Session {
                 true,
             ),
             End::HostLost => ("The connection to the host was lost.".into(), true),
+            End::SuiteRefused { .. } => (words::suite_refused_there(), true),
         };
         self.end(reason, failed);
     }
 
     fn end(&mut self, reason: String, failed: bool) {
         let (mut lasted, mut met) = (None, Vec::new());
+        self.last_log = None;
         if let Some(room) = self.room() {
             lasted = room.since.map(|since| since.elapsed());
             met = room.everyone_met();
+            self.last_log = room.meeting.log();
+        }
+        if let (Some(measure), Some(log)) = (&self.options.measure, &self.last_log) {
+            measure.set_log(log);
         }
         self.devices.release();
         self.playout.clear();
-        let ended = Ended { reason, failed, lasted, met, rejoin: self.intent.take().is_some(), log: false };
+        let ended =
+            Ended { reason, failed, lasted, met, rejoin: self.intent.take().is_some(), log: self.last_log.is_some() };
         self.place = Place::Ended(ended);
         self.stop_own_relay();
     }
@@ -441,6 +413,10 @@ impl Session {
     }
 
     async fn leave(&mut self, now: Instant) {
+        self.leave_by(now, Meeting::leave).await;
+    }
+
+    pub(super) async fn leave_by(&mut self, now: Instant, goodbye: impl FnOnce(&mut Meeting, Instant)) {
         let Some(room) = self.room() else {
             if matches!(self.place, Place::Starting { .. }) {
                 self.end("You left before the meeting began.".into(), false);
@@ -449,7 +425,7 @@ impl Session {
         };
         // What is said or shown after the click reaches nobody, however long the goodbyes take.
         room.stop_everything();
-        room.meeting.leave(now);
+        goodbye(&mut room.meeting, now);
         self.devices.release();
         self.settle_goodbyes(now).await;
         if let Some(room) = self.room() {
@@ -470,41 +446,6 @@ impl Session {
                 _ => break,
             }
             let _ = room.settle(Instant::now());
-        }
-    }
-
-    fn judge(&mut self, now: Instant, peer: PeerId, verdict: Verdict) {
-        let Some((identity, name, was)) = self
-            .room()
-            .and_then(|room| room.member(peer).map(|member| (member.identity, member.name.clone(), member.link)))
-        else {
-            return;
-        };
-        let outcome = match verdict {
-            Verdict::Match => Some(true),
-            Verdict::Mismatch => Some(false),
-            Verdict::Withdrawn => None,
-        };
-        let kept = self.contacts.judge(&identity, &name, outcome, unix_now());
-        let verification = self.contacts.verification(&identity, &name);
-        if let Some(room) = self.room() {
-            if let Some(member) = room.member(peer) {
-                member.verification = verification;
-            }
-            if verdict == Verdict::Mismatch {
-                room.stop_media(now, peer);
-            } else if was == PeerLink::Stopped {
-                // A path that was closed for good reason does not open again: they come back with new keys, or not at all.
-                let _ = room.meeting.drop_peer(now, peer);
-            }
-        }
-        self.settle(now);
-        match kept {
-            Ok(()) if verdict == Verdict::Match => {
-                self.toast(Tone::Good, format!("{name} is verified on this device from now on."));
-            }
-            Ok(()) => {}
-            Err(error) => self.warn(words::contacts_error(&error)),
         }
     }
 
@@ -578,16 +519,18 @@ impl Session {
     }
 
     /// Leads own pictures and sound into the meeting.
-    fn connect_devices(&mut self) {
+    pub(super) fn connect_devices(&mut self) {
         let Some(room) = self.room() else { return };
         let pictures = room.video.as_ref().map(|video| Arc::new(video.inlet()) as PictureInlet);
         let sound = room.outbox.clone();
         self.devices.connect(pictures, sound);
     }
 
-    fn announce_media(&mut self, now: Instant) {
+    pub(super) fn announce_media(&mut self, now: Instant) {
         let (mic, camera) = self.devices.live();
+        let sends = self.devices.mic_choice != MicChoice::None || self.devices.camera_choice != CameraChoice::None;
         if let Some(room) = self.room() {
+            room.meeting.set_sends(now, sends);
             room.meeting.send_media_state(now, mic, camera);
         }
         self.settle(now);
@@ -617,7 +560,7 @@ impl Session {
             devices: self.device_list.clone(),
             own: self.devices.own(),
             notices: self.notices(),
-            blocked: Arc::default(),
+            blocked: self.contacts.blocked(),
         }
     }
 
@@ -625,7 +568,7 @@ impl Session {
         match &self.place {
             Place::Home => Stage::Home,
             Place::PreJoin { facts, .. } => Stage::PreJoin(PreJoin { link: facts.clone() }),
-            Place::Starting { step } | Place::Connecting { step, .. } => {
+            Place::Starting { step, .. } | Place::Connecting { step, .. } => {
                 Stage::Connecting(Connecting { step: step.clone() })
             }
             Place::Lobby { lobby, .. } => Stage::Lobby(lobby.clone()),

@@ -262,6 +262,8 @@ pub struct GroupCode {
     pub digits: String,
     /// This person has said that it was the same for all.
     pub confirmed: bool,
+    /// This person has said that it was not.
+    pub differs: bool,
     /// Names of those here who are not verified yet.
     pub unverified: Vec<String>,
 }
@@ -356,6 +358,23 @@ pub struct Route {
     pub local: String,
     /// The peer's address and port as used.
     pub remote: String,
+    /// What the own address is: [`RouteKind::Relay`] if this side has media relayed.
+    pub local_kind: RouteKind,
+    /// What the peer's address is, as the peer says: [`RouteKind::Relay`] if that side has media relayed.
+    pub remote_kind: RouteKind,
+    /// Country of the peer's address, a two-letter code; `None` without a table, or where it does not say.
+    pub country: Option<String>,
+}
+
+/// What an address of a route is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RouteKind {
+    /// The device's own.
+    Host,
+    /// That of a router in front of it.
+    Reflexive,
+    /// That of a TURN server.
+    Relay,
 }
 
 /// Figures of the last second with a peer.
@@ -476,6 +495,13 @@ pub enum Notice {
     NoPath {
         /// Who.
         name: String,
+    },
+    /// The person's own pins, or that the address is to be hidden, stand in the way of a path to a peer.
+    RouteRefused {
+        /// Who.
+        name: String,
+        /// Why, in a sentence.
+        why: String,
     },
     /// The relay cannot be reached; media go on, nobody new can join.
     RelayLost,

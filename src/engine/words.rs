@@ -1,5 +1,10 @@
 //! Sentences for people. Errors are typed where they happen; here, and nowhere else, they are worded.
 
+use crate::engine::countries::TableError;
+use crate::engine::pins::PinError;
+use crate::engine::routes::RouteDenied;
+use std::path::Path;
+
 use crate::engine::start::StartError;
 use crate::engine::store::contacts::ContactsError;
 use crate::engine::store::identity::IdentityError;
@@ -15,6 +20,7 @@ use crate::rendezvous::client::RelayClientError;
 use crate::rendezvous::frames::RefusedCode;
 use crate::rendezvous::port_mapping::PortMappingError;
 use crate::settings::SettingsError;
+use crate::transport::{PolicyError, RouteRefusal};
 
 /// Why the app cannot start at all.
 pub fn start_error(error: &StartError) -> String {
@@ -130,6 +136,9 @@ pub fn relay_client_error(error: &RelayClientError, relay: &str) -> String {
             format!("The relay {relay} speaks another version than this Conclave. Update whichever is older.")
         }
         RelayClientError::Refused(_) => format!("The relay {relay} is too busy, or full. Trying again…"),
+        RelayClientError::Forbidden => format!(
+            "The relay {relay} lies outside the networks and countries that you allow, so it was not contacted. Use another relay, or change what is allowed (Settings → Network)."
+        ),
         RelayClientError::Lost => format!(
             "The connection to the relay {relay} broke. Trying again… (If it is a relay without TLS, its address begins with ws://.)"
         ),
@@ -152,9 +161,11 @@ pub fn mapping_not_renewed() -> String {
 pub fn declined(reason: DeclineReason) -> String {
     match reason {
         DeclineReason::Declined => "The host did not let you in.".into(),
-        DeclineReason::Full => "This meeting is full: in this version two people can meet.".into(),
+        DeclineReason::Full => "This meeting is full: it holds eight people.".into(),
         DeclineReason::Busy => "Too many people are at the door. Try again in a minute.".into(),
         DeclineReason::Unanswered => "Nobody answered the door. Ask the host, and try again.".into(),
+        DeclineReason::Locked => "The meeting is locked: the host lets nobody new in just now.".into(),
+        DeclineReason::Spent => "This link was for one person, and somebody has used it already. Ask for one of your own.".into(),
         DeclineReason::OwnIdentity => {
             "This is your own meeting: this device has the host's identity. Start with another --config folder to meet yourself.".into()
         }
@@ -170,6 +181,7 @@ pub fn left(reason: LeaveReason) -> &'static str {
         LeaveReason::Violation => "closed the session, because what this device sent was not right",
         LeaveReason::Replaced => "has seen you come in from elsewhere",
         LeaveReason::Dropped => "heard nothing from this device for too long",
+        LeaveReason::Removed => "has sent you out of the meeting",
         _ => "closed the session",
     }
 }
@@ -193,6 +205,71 @@ pub fn camera_error(error: &CameraError) -> String {
 /// Somebody verified came in under another name.
 pub fn other_name(saved: &str, given: &str) -> String {
     format!("{saved}, whom you verified, now calls themselves “{given}”. The name you verified is shown.")
+}
+
+/// Somebody with one of our links was refused for want of post-quantum keys.
+pub fn suite_refused_here() -> String {
+    "Somebody with your link uses a program without the post-quantum keys that every meeting here has. It was refused, and told why.".into()
+}
+
+/// The host's program refused ours.
+pub fn suite_refused_there() -> String {
+    "The host's program agrees on keys in another way than this one. There is no weaker way that both could take: update whichever is older.".into()
+}
+
+/// The group code was the same for everyone.
+pub fn everyone_verified() -> String {
+    "Everyone who is here is verified on this device from now on.".into()
+}
+
+/// The group code was not the same for everyone.
+pub fn code_differs() -> String {
+    "The code was not the same for everyone: somebody here is not who they seem. Nothing is sent to anyone, or shown from anyone. Leave, and meet again by a new link.".into()
+}
+
+/// The host cannot be heard again without coming in anew.
+pub fn come_back_for(host: &str) -> String {
+    format!("To see and hear {host} again, leave and come back by the link.")
+}
+
+/// The host signed two lists of members.
+pub fn forked() -> String {
+    "The host has signed two different lists of who is here. Nothing is sent any more.".into()
+}
+
+/// What speaks for a false identity was kept.
+pub fn evidence_kept(name: &str, file: &Path) -> String {
+    format!("What this device saw of {name} is kept as evidence in {}.", file.display())
+}
+
+/// It could not be kept.
+pub fn evidence_not_kept(error: &std::io::Error) -> String {
+    format!("The evidence could not be kept: {error}.")
+}
+
+/// The signed log was written.
+pub fn log_saved(path: &Path) -> String {
+    format!("The signed meeting log is in {}.", path.display())
+}
+
+/// It could not be written.
+pub fn log_not_saved(path: &Path, error: &std::io::Error) -> String {
+    format!("The meeting log could not be written to {}: {error}.", path.display())
+}
+
+/// This person hosts now.
+pub fn you_host() -> String {
+    "You are the host now. Earlier invite links lead nowhere any more: share your own.".into()
+}
+
+/// This person is a co-host now.
+pub fn you_are_cohost() -> String {
+    "You are a co-host now: you see who knocks, and can admit, decline, remove and lock.".into()
+}
+
+/// Somebody else hosts now.
+pub fn hosts_now(name: &str) -> String {
+    format!("{name} hosts the meeting now.")
 }
 
 /// What a microphone or speaker is doing.
@@ -235,11 +312,102 @@ pub fn wrong_host() -> String {
 /// Something that a meeting does not allow.
 pub fn meeting_error(error: &MeetingError) -> String {
     match error {
-        MeetingError::Full => "This meeting is full: in this version two people can meet. They can come in when somebody leaves.".into(),
+        MeetingError::Full => "This meeting is full: it holds eight people. They can come in when somebody leaves.".into(),
         MeetingError::OwnInvite => {
             "This link leads to your own meeting. To meet yourself on one computer, start a second Conclave with another --config folder.".into()
         }
+        MeetingError::Locked => "The meeting is locked. Open it first, then let them in.".into(),
+        MeetingError::NotHost => "Only the host can do this.".into(),
+        MeetingError::NotInCharge => "Only the host and co-hosts can do this.".into(),
+        MeetingError::TooManyInvites => "Too many invites are open. Take one back first.".into(),
+        MeetingError::Unlistable => {
+            "They cannot be let in: their program uses a key that somebody else in the meeting has.".into()
+        }
         MeetingError::NoSuchPeer | MeetingError::NotWaiting | MeetingError::NotAdmitted => "They have gone.".into(),
         other => format!("That is not possible: {other}."),
+    }
+}
+
+/// Why a meeting was not entered. `relays` are those that may be used.
+pub fn route_denied(error: &RouteDenied, relays: &[String]) -> String {
+    let allowed = relays.join(", ");
+    match error {
+        RouteDenied::Pin(error) => pin_error(error),
+        RouteDenied::Turn(text) => format!(
+            "“{text}” is not the address of a TURN server, so nothing was contacted. Write it as turn.example or turn.example:3478."
+        ),
+        RouteDenied::TurnNotPinned(host) => format!(
+            "The TURN server {host} is not among the relays that you allow ({allowed}), so nothing was contacted. Allow it, or name another."
+        ),
+        RouteDenied::NoTurn => "You hide your address, and that needs a TURN server, which is not set. Nothing was contacted. Name one (Settings → Network), or stop hiding your address.".into(),
+        RouteDenied::NoOwnAddress => "None of this device's addresses lies in the networks and countries that you allow, so nobody could come to a meeting here. Add its network, or use another relay (Settings → Network).".into(),
+        RouteDenied::OwnRelayShows => "You hide your address, but a link to the relay inside Conclave would show it. Name another relay (Settings → Network), or stop hiding your address.".into(),
+        RouteDenied::OwnRelayNotPinned => format!(
+            "You allow only certain relays ({allowed}), and the relay inside Conclave is not one of them. Name one of these as your relay (Settings → Network), or allow all."
+        ),
+        RouteDenied::RelayIsHere(relay) => format!(
+            "You hide your address, but the relay {relay} is this computer: each link would show its address. Name another relay."
+        ),
+        RouteDenied::RelayNotPinned(relay) => format!(
+            "The relay {relay} is not among those that you allow ({allowed}), so it was not contacted. Allow it (Settings → Network), or ask for a link through another relay."
+        ),
+        RouteDenied::RelayIsLikelyTheHost(relay) => format!(
+            "You hide your address, and {relay} is most likely the host's own computer, which would see it. It was not contacted. Ask the host to use another relay; if you know that this one is another's, add it to the relays that you allow."
+        ),
+    }
+}
+
+fn pin_error(error: &PinError) -> String {
+    let what = match error {
+        PinError::Relay(text) => format!("“{text}”, among the relays that you allow, is neither a name nor an address"),
+        PinError::Network(text) => {
+            format!("“{text}”, among the networks that you allow, is not a network such as 192.0.2.0/24")
+        }
+        PinError::Country(text) => {
+            format!("“{text}”, among the countries that you allow, is not a two-letter code such as DE")
+        }
+        PinError::CountryNotInTable(country) => {
+            format!("your table of countries does not know {country}, which is among those that you allow")
+        }
+        PinError::NoTable => "you allow certain countries only, but no file says which addresses belong to them".into(),
+        PinError::Table(error) => {
+            format!("you allow certain countries only, and the table of countries cannot be used: {error}")
+        }
+        PinError::TooMany => "more is listed as allowed than can be".into(),
+    };
+    format!("Nothing was contacted: {what}. Correct it, or take the restriction away (Settings → Network).")
+}
+
+/// The table of countries cannot be used, and nothing depends on it.
+pub fn no_country_shown(error: &TableError) -> String {
+    format!("No countries are shown: the table of countries cannot be used ({error}).")
+}
+
+/// Why there is no route to a peer.
+pub(crate) fn route_refusal(refusal: RouteRefusal) -> String {
+    match refusal {
+        RouteRefusal::NotRelayed => "The path found would not have hidden your address, so it was closed.".into(),
+        RouteRefusal::OwnAddress => {
+            "The path found uses an address of yours outside what you allow, so it was closed.".into()
+        }
+        RouteRefusal::PeerAddress => {
+            "The path found leads to an address outside the networks and countries that you allow, so it was closed."
+                .into()
+        }
+        RouteRefusal::NoPeerAddress => {
+            "All their addresses lie outside the networks and countries that you allow.".into()
+        }
+        RouteRefusal::NoRelay => {
+            "Your TURN server gave no address: it cannot be reached, is not allowed, or refuses the name and password."
+                .into()
+        }
+    }
+}
+
+/// Why no route to a peer is even looked for.
+pub(crate) fn policy_error(error: PolicyError) -> String {
+    match error {
+        PolicyError::NoOwnAddress => "None of this device's own addresses lies in the networks that you allow. Add its network, or a TURN server (Settings → Network).".into(),
+        other => format!("No path was looked for: {other}."),
     }
 }

@@ -10,11 +10,12 @@ use clap::Args;
 
 use crate::engine::event::Tone;
 use crate::engine::measure::{Measurements, Recordings};
-use crate::engine::view::{DeviceState, PeerLink, Stage};
+use crate::engine::view::{DeviceState, Notice, PeerLink, RouteKind, Stage};
 use crate::engine::{self, Command, EngineOptions, Event, Handle, Intent, View};
 use crate::headless::report::{
     AudioReport, PeerReport, Percentiles, Report, RouteReport, Sent, VideoReport, process_cost,
 };
+use crate::headless::route_args::RouteArgs;
 use crate::media::device::{CameraChoice, MicChoice, SpeakerChoice};
 use crate::media::source::VideoFormat;
 
@@ -70,6 +71,35 @@ pub struct CallArgs {
     /// Write the encoded pictures as sent, before sealing, here (H.264 Annex B)
     #[arg(long, value_name = "FILE")]
     pub record_encoded: Option<PathBuf>,
+    /// Write the signed meeting log here (`conclave log verify` reads it)
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+    /// Send out whoever has this name, so many seconds after the first came in (hosting only)
+    #[arg(long, value_name = "NAME@SECONDS", value_parser = removal)]
+    pub remove: Vec<Removal>,
+    /// Leave the meeting to whoever takes over, instead of ending it for everyone (hosting only)
+    #[arg(long)]
+    pub hand_over: bool,
+    /// Relays and ways that it may use
+    #[command(flatten)]
+    pub routes: RouteArgs,
+}
+
+/// Somebody who is to be sent out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Removal {
+    name: String,
+    after: Duration,
+}
+
+/// Reads a removal such as `Dina@30`.
+fn removal(text: &str) -> Result<Removal, String> {
+    let parse = || {
+        let (name, seconds) = text.rsplit_once('@')?;
+        let after = Duration::from_secs(seconds.parse().ok()?);
+        (!name.is_empty()).then(|| Removal { name: name.to_owned(), after })
+    };
+    parse().ok_or_else(|| "write it as a name, @ and a number of seconds: Dina@30".into())
 }
 
 /// Reads a size such as `1280x720@30`.
@@ -134,6 +164,13 @@ pub fn run(args: CallArgs, config: PathBuf) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    match args.routes.applied_to(&handle.view().settings) {
+        Ok(settings) => handle.send(Command::ChangeSettings(Box::new(settings))),
+        Err(sentence) => {
+            say(&sentence);
+            return ExitCode::FAILURE;
+        }
+    }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -153,6 +190,15 @@ pub fn run(args: CallArgs, config: PathBuf) -> ExitCode {
             None => say("There is no snapshot: no picture arrived."),
         }
     }
+    if let Some(path) = &args.log {
+        let written = match measurements.log() {
+            Some(log) => std::fs::write(path, log).map_err(|error| error.to_string()),
+            None => Err("the meeting was not entered".into()),
+        };
+        if let Err(why) = written {
+            say(&format!("The meeting log could not be written to {}: {why}.", path.display()));
+        }
+    }
     if let Some(path) = &args.report {
         let text = serde_json::to_string_pretty(&report).unwrap_or_default();
         if let Err(error) = std::fs::write(path, text + "\n") {
@@ -165,7 +211,8 @@ pub fn run(args: CallArgs, config: PathBuf) -> ExitCode {
 
 /// Files to be written are made before the call, so that a mistake is told while nothing is lost by it.
 fn check_outputs(args: &CallArgs, config: &Path) -> Result<(), String> {
-    let outputs = [&args.report, &args.snapshot, &args.record_video, &args.record_audio, &args.record_encoded];
+    let outputs =
+        [&args.report, &args.snapshot, &args.record_video, &args.record_audio, &args.record_encoded, &args.log];
     let config = config.canonicalize().unwrap_or_else(|_| config.to_owned());
     let mut seen: Vec<PathBuf> = Vec::new();
     for path in outputs.into_iter().flatten() {
@@ -219,6 +266,7 @@ struct Told {
     peers: Vec<u32>,
     knocks: Vec<u32>,
     devices: Vec<String>,
+    refused: Vec<String>,
 }
 
 async fn hold(args: &CallArgs, mut handle: Handle, measurements: &Measurements, say: &dyn Fn(&str)) -> bool {
@@ -232,6 +280,8 @@ async fn hold(args: &CallArgs, mut handle: Handle, measurements: &Measurements, 
 
     let give_up = Instant::now() + Duration::from_secs(args.wait);
     let mut until: Option<Instant> = None;
+    let mut began: Option<Instant> = None;
+    let mut removals = args.remove.clone();
     let mut told = Told::default();
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
     let mut held = false;
@@ -263,6 +313,10 @@ async fn hold(args: &CallArgs, mut handle: Handle, measurements: &Measurements, 
             }
             Stage::Meeting(meeting) => {
                 let live = meeting.peers.iter().any(|peer| peer.link == PeerLink::Live);
+                if live && began.is_none() {
+                    began = Some(Instant::now());
+                }
+                remove_when_due(&mut removals, began, meeting, &handle);
                 if live && until.is_none() {
                     until = Some(Instant::now() + Duration::from_secs(args.seconds));
                 }
@@ -296,11 +350,31 @@ async fn hold(args: &CallArgs, mut handle: Handle, measurements: &Measurements, 
             break;
         }
     }
-    handle.send(Command::Leave);
+    handle.send(if args.hand_over { Command::LeaveToHeir } else { Command::Leave });
     handle.send(Command::Quit);
     // The engine says goodbye to the others before it stops; it bounds that time itself.
     while handle.changed().await {}
     held
+}
+
+/// Sends out whoever is due, once.
+fn remove_when_due(
+    removals: &mut Vec<Removal>,
+    began: Option<Instant>,
+    meeting: &crate::engine::view::Meeting,
+    handle: &Handle,
+) {
+    let Some(began) = began else { return };
+    removals.retain(|removal| {
+        let peer = meeting.peers.iter().find(|peer| peer.name == removal.name);
+        match peer.filter(|_| began.elapsed() >= removal.after) {
+            Some(peer) => {
+                handle.send(Command::Remove(peer.id));
+                false
+            }
+            None => true,
+        }
+    });
 }
 
 fn narrate(
@@ -318,6 +392,16 @@ fn narrate(
                 say(&line);
                 measurements.note_error(&line);
                 told.devices.push(line);
+            }
+        }
+    }
+    for notice in &view.notices {
+        if let Notice::RouteRefused { name, why } = notice {
+            let line = format!("No way to {name} is used. {why}");
+            if !told.refused.contains(&line) {
+                say(&line);
+                measurements.note_error(&line);
+                told.refused.push(line);
             }
         }
     }
@@ -405,6 +489,8 @@ fn report(measurements: &Measurements, held: bool) -> Report {
                     dropped: peer.video_dropped,
                     last_counter: peer.last_counter,
                     freeze_ms: peer.freeze_ms,
+                    longest_pause_ms: peer.longest_pause_ms,
+                    last_picture_unix_ms: peer.last_picture_unix_ms,
                     latency_ms: Percentiles::of(&peer.latencies),
                 },
                 audio: AudioReport {
@@ -417,6 +503,9 @@ fn report(measurements: &Measurements, held: bool) -> Report {
                     relayed: route.relayed,
                     local: route.local,
                     remote: route.remote,
+                    local_kind: kind(route.local_kind),
+                    remote_kind: kind(route.remote_kind),
+                    country: route.country,
                 }),
                 key_generation: peer.generation,
                 unopened: peer.unopened,
@@ -430,10 +519,21 @@ fn report(measurements: &Measurements, held: bool) -> Report {
         },
         cipher_suite: keyed.then_some(SUITE),
         post_quantum: keyed.then_some(true),
+        roster_entry: measurements.roster().map(|(entry, _)| entry),
+        roster_hash: measurements.roster().map(|(_, hash)| hash.iter().map(|byte| format!("{byte:02x}")).collect()),
+        group_code: measurements.code().map(|code| code.replace(' ', "")),
         refused_at_door: measurements.refused(),
         cpu_seconds,
         rss_peak_mb,
         errors: measurements.errors(),
+    }
+}
+
+fn kind(kind: RouteKind) -> &'static str {
+    match kind {
+        RouteKind::Host => "host",
+        RouteKind::Reflexive => "reflexive",
+        RouteKind::Relay => "relay",
     }
 }
 

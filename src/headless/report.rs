@@ -19,6 +19,12 @@ pub struct Report {
     pub cipher_suite: Option<&'static str>,
     /// The handshakes mixed in ML-KEM-768 (there is no other kind); null where there was none.
     pub post_quantum: Option<bool>,
+    /// Number of the roster entry in force at the end; null before admission.
+    pub roster_entry: Option<u64>,
+    /// Its hash, in hexadecimal.
+    pub roster_hash: Option<String>,
+    /// The last group code that was agreed: 14 digits.
+    pub group_code: Option<String>,
     /// Attempts at the door that did not know an invite's secret (hosting only).
     pub refused_at_door: u64,
     /// CPU time used by this process, user and system; null where the system does not say.
@@ -76,6 +82,10 @@ pub struct VideoReport {
     pub last_counter: Option<u64>,
     /// Pauses of more than 200 ms between two pictures, added up.
     pub freeze_ms: u64,
+    /// The longest pause between two pictures.
+    pub longest_pause_ms: u64,
+    /// When the last picture was decoded, in milliseconds since 1970.
+    pub last_picture_unix_ms: Option<u64>,
     /// From the time in the test picture to its decoding here (same clock on both sides assumed); null for other pictures.
     pub latency_ms: Option<Percentiles>,
 }
@@ -102,6 +112,12 @@ pub struct RouteReport {
     pub local: String,
     /// Theirs.
     pub remote: String,
+    /// What the own address is: `host`, `reflexive`, or `relay` if this side has media relayed.
+    pub local_kind: &'static str,
+    /// What theirs is, as they say.
+    pub remote_kind: &'static str,
+    /// Country of their address; null without a table, or where it does not say.
+    pub country: Option<String>,
 }
 
 /// A distribution by three of its points.

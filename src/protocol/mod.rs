@@ -10,6 +10,8 @@ pub mod group_code;
 pub mod invite;
 pub mod link;
 pub mod log;
+pub mod log_compare;
+pub mod log_reader;
 pub mod media_header;
 pub mod meeting;
 pub mod relay_address;

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,6 +60,9 @@ pub enum TlsTrust {
     Certificates(Vec<CertificateDer<'static>>),
 }
 
+/// Says whether an address may be connected to.
+pub type AddressGuard = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
+
 /// Why there is no connection.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -94,6 +97,9 @@ pub enum RelayClientError {
     /// The relay broke the protocol.
     #[error("the relay sent what is not in its protocol")]
     Protocol,
+    /// The relay is known, and none of its addresses may be connected to.
+    #[error("none of the relay's addresses may be used")]
+    Forbidden,
     /// The given certificates cannot be used.
     #[error("the certificates to trust cannot be used")]
     BadTrust,
@@ -102,7 +108,10 @@ pub enum RelayClientError {
 impl RelayClientError {
     /// Whether trying again can't help.
     pub fn is_final(&self) -> bool {
-        matches!(self, Self::NoTarget | Self::BadAddress | Self::BadTrust | Self::Refused(RefusedCode::Version))
+        matches!(
+            self,
+            Self::NoTarget | Self::BadAddress | Self::BadTrust | Self::Forbidden | Self::Refused(RefusedCode::Version)
+        )
     }
 
     /// How much an error tells a person, to report one of several attempts.
@@ -194,10 +203,21 @@ impl RelayClient {
     /// one and the same relay; the first that answers is taken, attempts being started 250 ms apart in the order
     /// given, IPv6 and IPv4 in turn (RFC 8305).
     pub fn connect(targets: Vec<String>, room: RoomId, trust: TlsTrust) -> (Self, mpsc::Receiver<RelayEvent>) {
+        Self::connect_guarded(targets, room, trust, Arc::new(|_| true))
+    }
+
+    /// The same, to addresses alone that `guard` allows. If the targets stand for none of these, nothing is contacted, and
+    /// the client gives up with [`RelayClientError::Forbidden`].
+    pub fn connect_guarded(
+        targets: Vec<String>,
+        room: RoomId,
+        trust: TlsTrust,
+        guard: AddressGuard,
+    ) -> (Self, mpsc::Receiver<RelayEvent>) {
         let (outgoing, to_send) = mpsc::channel(OUTGOING);
         let (events, receiver) = mpsc::channel(EVENTS);
         let hurry = Arc::<Notify>::default();
-        let driver = Driver { room, outgoing: to_send, events, hurry: hurry.clone() };
+        let driver = Driver { room, outgoing: to_send, events, hurry: hurry.clone(), guard };
         tokio::spawn(driver.run(targets, trust));
         (Self { outgoing, hurry }, receiver)
     }
@@ -330,17 +350,24 @@ async fn attempt(target: &Target, address: SocketAddr, tls: &TlsConnector) -> Re
     }
 }
 
-/// Resolves all targets and races the attempts; the first open WebSocket wins.
-async fn race(targets: &[Target], tls: &TlsConnector) -> Result<(Socket, String), RelayClientError> {
+/// Resolves all targets and races the attempts to what the guard allows; the first open WebSocket wins.
+async fn race(
+    targets: &[Target],
+    tls: &TlsConnector,
+    guard: &AddressGuard,
+) -> Result<(Socket, String), RelayClientError> {
     let lookups = targets.iter().enumerate().map(|(index, target)| async move {
         let found = timeout(RESOLVE, tokio::net::lookup_host((target.host.as_str(), target.port))).await;
         let found = found.ok().and_then(Result::ok).into_iter().flatten();
         found.map(|address| (index, address)).collect::<Vec<_>>()
     });
     let found: Vec<_> = futures_util::future::join_all(lookups).await.into_iter().flatten().collect();
-    let mut waiting = interleave(found);
-    if waiting.is_empty() {
+    if found.is_empty() {
         return Err(RelayClientError::UnknownName);
+    }
+    let mut waiting = interleave(found.into_iter().filter(|(_, address)| guard(address.ip().to_canonical())).collect());
+    if waiting.is_empty() {
+        return Err(RelayClientError::Forbidden);
     }
     let mut running = FuturesUnordered::new();
     let mut worst = RelayClientError::Unreachable;
@@ -404,6 +431,7 @@ struct Driver {
     outgoing: mpsc::Receiver<(ConnId, Bytes)>,
     events: mpsc::Sender<RelayEvent>,
     hurry: Arc<Notify>,
+    guard: AddressGuard,
 }
 
 impl Driver {
@@ -462,7 +490,8 @@ impl Driver {
     async fn session(&mut self, targets: &[Target], tls: &TlsConnector) -> Result<std::convert::Infallible, Stop> {
         let (socket, url) = {
             let events = self.events.clone();
-            let mut raced = std::pin::pin!(race(targets, tls));
+            let guard = self.guard.clone();
+            let mut raced = std::pin::pin!(race(targets, tls, &guard));
             loop {
                 tokio::select! {
                     won = &mut raced => break won?,
@@ -595,6 +624,18 @@ mod tests {
         }
         backoff.reset();
         assert!(backoff.next() <= BACKOFF_FIRST);
+    }
+
+    #[tokio::test]
+    async fn an_address_outside_the_guard_is_not_connected_to() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let target = format!("ws://{}/v1", listener.local_addr().unwrap());
+        let trust = TlsTrust::Certificates(Vec::new());
+        let guard: AddressGuard = Arc::new(|ip| ip != IpAddr::from([127, 0, 0, 1]));
+        let (_client, mut events) = RelayClient::connect_guarded(vec![target], [0; 32], trust, guard);
+        assert_eq!(events.recv().await, Some(RelayEvent::GaveUp { why: RelayClientError::Forbidden }));
+        assert_eq!(listener.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock, "nobody came");
     }
 
     #[tokio::test]

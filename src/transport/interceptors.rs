@@ -85,6 +85,8 @@ pub(super) struct Shared {
     pub(super) counters: Counters,
     pub(super) meter: RttMeter,
     pub(super) outbox: Mutex<Outbox>,
+    /// No media are handed over while this is set: the route has not been held to the policy yet, or was refused.
+    pub(super) held: AtomicBool,
     /// Set to have a key frame asked for at the next kick.
     pub(super) ask_key: AtomicBool,
     pub(super) events: mpsc::Sender<PathEvent>,
@@ -427,6 +429,7 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for MediaTap {
 
     fn handle_read(&mut self, msg: TaggedPacket) -> Result<(), Error> {
         match &msg.message.packet {
+            Packet::Rtp(_) if self.shared.held.load(Ordering::Acquire) => return Ok(()),
             Packet::Rtp(packet) => {
                 let (header, ssrc) = (&packet.header, Some(packet.header.ssrc));
                 match header.payload_type {
@@ -522,6 +525,7 @@ impl Shared {
             counters: Counters::default(),
             meter: RttMeter::default(),
             outbox: Mutex::default(),
+            held: AtomicBool::new(false),
             ask_key: AtomicBool::new(false),
             events,
             video_ssrc,

@@ -10,17 +10,21 @@
 //! UDP → SRTP → loss tap (NACK) → RTX unwrapped → reassembly::Reassembler → PathEvent::Video
 //! ```
 //!
-//! [`fragment`], [`reassembly`], [`loss`] and [`sdp`] are pure: no socket, no clock. The driver of the crate `webrtc`
+//! [`fragment`], [`reassembly`], [`loss`], [`policy`] and [`sdp`] are pure: no socket, no clock. The driver of the crate `webrtc`
 //! lives behind [`Path`], and what taps into its packet chain is in `interceptors`.
 
 pub mod fragment;
+mod guarded;
 mod interceptors;
 pub mod loss;
 mod path;
+pub mod policy;
 pub mod reassembly;
 mod rtc;
 pub mod sdp;
 mod stats;
+mod watch;
 
 pub use path::{Path, PathConfig, PathError, PathEvent, Role};
+pub use policy::{PolicyError, RouteGuard, RoutePolicy, RouteRefusal, TurnServer};
 pub use stats::{PathStats, Route};

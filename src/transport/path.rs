@@ -1,8 +1,9 @@
 //! [`Path`]: offer, answer, candidates, frames.
 
+use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -11,23 +12,24 @@ use tokio::sync::{Notify, mpsc};
 use webrtc::media_stream::track_local::TrackLocal;
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 use webrtc::peer_connection::{
-    PeerConnection, PeerConnectionEventHandler, RTCIceCandidate, RTCIceCandidateInit, RTCIceCandidateType,
-    RTCIceGatheringState, RTCPeerConnectionIceEvent, RTCPeerConnectionState, RTCSdpType, RTCSessionDescription,
-    RTCStatsReport, StatsSelector,
+    PeerConnection, PeerConnectionEventHandler, RTCIceCandidateInit, RTCIceGatheringState, RTCPeerConnectionIceEvent,
+    RTCPeerConnectionState, RTCSdpType, RTCSessionDescription, StatsSelector,
 };
 use webrtc::rtp_transceiver::RtpSender;
 
 use super::fragment::{FragmentError, MAX_PAYLOAD, split};
 use super::interceptors::Shared;
-use super::rtc::{BindList, Ssrcs, build};
-use super::sdp::{self, CandidateError, MAX_CANDIDATES, PT_AUDIO, PT_VIDEO, SdpError};
+use super::policy::{PolicyError, RoutePolicy, RouteRefusal};
+use super::rtc::{BindList, Ssrcs, Ways, build};
+use super::sdp::{self, Candidate, CandidateError, CandidateKind, MAX_CANDIDATES, PT_AUDIO, PT_VIDEO, SdpError};
 use super::stats::{PathStats, Route, add};
+use super::watch::{Watch, check_rtt, route};
 
 /// How long an offer or answer waits for this machine's own addresses, so that they travel inside it. Asking for them
 /// takes a millisecond or two.
 const GATHER_WAIT: Duration = Duration::from_millis(100);
-/// How often the route is looked at.
-const ROUTE_EVERY: Duration = Duration::from_secs(1);
+/// A TURN server that has given no address by then is taken to be out of reach. It takes two round trips.
+const TURN_WAIT: Duration = Duration::from_secs(8);
 /// Least time between two key-frame requests of ours.
 const KEY_FRAME_REQUEST_EVERY: Duration = Duration::from_millis(250);
 
@@ -41,6 +43,8 @@ pub struct PathConfig {
     /// Also gather on 127.0.0.1, and talk to a peer there: for a peer on this machine. Implied when `bind` holds
     /// nothing but loopback addresses.
     pub allow_loopback: bool,
+    /// Which ways the path may take.
+    pub policy: RoutePolicy,
 }
 
 /// Which side speaks first, and gives way when both do.
@@ -91,6 +95,8 @@ pub enum PathEvent {
     KeyFrameWanted,
     /// Media takes another pair of addresses now.
     RouteChanged(Route),
+    /// The policy forbids the way. If [`RouteRefusal::closes`], the path is closed, and no event follows.
+    RouteRefused(RouteRefusal),
 }
 
 /// Why a path cannot do what it was asked to.
@@ -130,24 +136,44 @@ pub enum PathError {
     /// The path is closed.
     #[error("the path is closed")]
     Closed,
+    /// The policy leaves no way that the path could take.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// The path is closed, because its route was outside the policy.
+    #[error(transparent)]
+    RouteRefused(#[from] RouteRefusal),
 }
 
 /// Candidates found, until the description that carries them is out.
 #[derive(Default)]
-struct Gathering {
+pub(super) struct Gathering {
+    since: Option<Instant>,
     found: Vec<String>,
+    /// How many there were, told to the peer or about to be.
+    count: usize,
     complete: bool,
     trickle: bool,
+    told: bool,
+}
+
+impl Gathering {
+    /// True once if there is nothing to tell the peer, and will not be. A TURN server that keeps silent never completes
+    /// the gathering, so time decides too.
+    pub(super) fn found_nothing(&mut self, now: Instant) -> bool {
+        let over = self.complete || self.since.is_some_and(|since| now.saturating_duration_since(since) > TURN_WAIT);
+        over && self.count == 0 && !std::mem::replace(&mut self.told, true)
+    }
 }
 
 struct Callbacks {
     gathering: Arc<Mutex<Gathering>>,
     gathered: Arc<Notify>,
-    connected: Arc<AtomicBool>,
+    policy: RoutePolicy,
+    shared: Arc<Shared>,
     lifecycle: mpsc::UnboundedSender<PathEvent>,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -158,26 +184,32 @@ impl PeerConnectionEventHandler for Callbacks {
         if candidate.candidate.is_empty() || sdp::check_candidate(&candidate.candidate, true).is_err() {
             return;
         }
+        let Some(line) = self.policy.leaving(&candidate.candidate) else {
+            add(&self.shared.counters.candidates_refused, 1);
+            return;
+        };
         let mut gathering = lock(&self.gathering);
+        gathering.count += 1;
         if gathering.trickle {
-            let _ = self.lifecycle.send(PathEvent::Candidate(candidate.candidate));
+            let _ = self.lifecycle.send(PathEvent::Candidate(line));
         } else {
-            gathering.found.push(candidate.candidate);
+            gathering.found.push(line);
             self.gathered.notify_one();
         }
     }
 
     async fn on_ice_gathering_state_change(&self, state: RTCIceGatheringState) {
-        lock(&self.gathering).complete = state == RTCIceGatheringState::Complete;
+        let mut gathering = lock(&self.gathering);
+        gathering.complete = state == RTCIceGatheringState::Complete;
+        if gathering.complete && self.policy.restricts() && gathering.found_nothing(Instant::now()) {
+            let _ = self.lifecycle.send(PathEvent::RouteRefused(RouteRefusal::NoRelay));
+        }
         self.gathered.notify_one();
     }
 
     async fn on_connection_state_change(&self, state: RTCPeerConnectionState) {
         let event = match state {
-            RTCPeerConnectionState::Connected => {
-                self.connected.store(true, Ordering::Release);
-                PathEvent::Connected
-            }
+            RTCPeerConnectionState::Connected => PathEvent::Connected,
             RTCPeerConnectionState::Disconnected => PathEvent::Disconnected,
             RTCPeerConnectionState::Failed => PathEvent::Failed,
             _ => return,
@@ -198,7 +230,28 @@ struct Numbers {
 #[derive(Default)]
 struct Peer {
     fingerprint: Option<[u8; 32]>,
+    /// Candidates taken and refused since its last description.
     candidates: usize,
+    refused: usize,
+}
+
+/// The addresses that the peer has named, and what it says they are. The newest stay.
+#[derive(Default)]
+pub(super) struct Named(VecDeque<(SocketAddr, CandidateKind)>);
+
+impl Named {
+    fn add(&mut self, candidate: &Candidate) {
+        self.0.retain(|(address, _)| *address != candidate.address);
+        // A restart names others while media still take the old ones.
+        if self.0.len() >= 2 * MAX_CANDIDATES {
+            self.0.pop_front();
+        }
+        self.0.push_back((candidate.address, candidate.kind));
+    }
+
+    pub(super) fn kind(&self, address: SocketAddr) -> Option<CandidateKind> {
+        self.0.iter().find(|(known, _)| *known == address).map(|(_, kind)| *kind)
+    }
 }
 
 /// A path of media to one other member.
@@ -214,6 +267,8 @@ pub struct Path {
     role: Role,
     loopback: bool,
     bind: BindList,
+    policy: RoutePolicy,
+    refusal: Arc<OnceLock<RouteRefusal>>,
     shared: Arc<Shared>,
     gathering: Arc<Mutex<Gathering>>,
     gathered: Arc<Notify>,
@@ -221,9 +276,11 @@ pub struct Path {
     closed: AtomicBool,
     numbers: Mutex<Numbers>,
     peer: Mutex<Peer>,
+    named: Arc<Mutex<Named>>,
     key_asked: Mutex<Option<Instant>>,
     /// One negotiation at a time; true while an offer of ours waits for its answer.
     negotiation: tokio::sync::Mutex<bool>,
+    lifecycle: mpsc::UnboundedSender<PathEvent>,
     supervisor: tokio::task::JoinHandle<()>,
     runtime: tokio::runtime::Handle,
 }
@@ -232,32 +289,46 @@ impl Path {
     /// Binds sockets and makes a certificate for one path. Must run inside a tokio runtime.
     ///
     /// # Errors
-    /// [`PathError::NoAddress`], [`PathError::Bind`] or [`PathError::Setup`].
+    /// [`PathError::NoAddress`], [`PathError::Policy`], [`PathError::Bind`] or [`PathError::Setup`].
     pub async fn new(config: PathConfig, role: Role, events: mpsc::Sender<PathEvent>) -> Result<Self, PathError> {
         let loopback = config.allow_loopback || config.bind.iter().all(IpAddr::is_loopback) && !config.bind.is_empty();
         let addresses = bind_addresses(config.bind, loopback);
         if addresses.is_empty() {
             return Err(PathError::NoAddress);
         }
+        let policy = config.policy;
+        policy.check_start(&addresses)?;
         let bind = BindList::new(addresses);
         let ssrcs = Ssrcs::random()?;
         let shared = Arc::new(Shared::new(events.clone(), ssrcs.video));
+        shared.held.store(policy.restricts(), Ordering::Release);
         let (lifecycle, lifecycle_rx) = mpsc::unbounded_channel();
         let (gathering, gathered) = (Arc::new(Mutex::new(Gathering::default())), Arc::new(Notify::new()));
         let connected = Arc::new(AtomicBool::new(false));
         let callbacks = Callbacks {
             gathering: Arc::clone(&gathering),
             gathered: Arc::clone(&gathered),
-            connected: Arc::clone(&connected),
-            lifecycle,
+            policy: policy.clone(),
+            shared: Arc::clone(&shared),
+            lifecycle: lifecycle.clone(),
         };
-        let parts = build(&config.stun, bind.clone(), loopback, ssrcs, &shared, Arc::new(callbacks)).await?;
-        let supervisor = tokio::spawn(supervise(
-            Arc::clone(&parts.sender),
-            (Arc::clone(&parts.video), ssrcs.video),
-            lifecycle_rx,
+        let ways = Ways { stun: &config.stun, bind: bind.clone(), loopback, policy: &policy };
+        let parts = build(ways, ssrcs, &shared, Arc::new(callbacks)).await?;
+        let (named, refusal) = (Arc::<Mutex<Named>>::default(), Arc::<OnceLock<RouteRefusal>>::default());
+        let watch = Watch {
+            connection: Arc::clone(&parts.connection),
+            sender: Arc::clone(&parts.sender),
+            video: Arc::clone(&parts.video),
+            video_ssrc: ssrcs.video,
+            policy: policy.clone(),
+            shared: Arc::clone(&shared),
+            named: Arc::clone(&named),
+            gathering: Arc::clone(&gathering),
+            connected: Arc::clone(&connected),
+            refusal: Arc::clone(&refusal),
             events,
-        ));
+        };
+        let supervisor = tokio::spawn(watch.run(lifecycle_rx));
         Ok(Self {
             connection: parts.connection,
             audio: parts.audio,
@@ -267,6 +338,8 @@ impl Path {
             role,
             loopback,
             bind,
+            policy,
+            refusal,
             shared,
             gathering,
             gathered,
@@ -274,8 +347,10 @@ impl Path {
             closed: AtomicBool::new(false),
             numbers: Mutex::default(),
             peer: Mutex::default(),
+            named,
             key_asked: Mutex::new(None),
             negotiation: tokio::sync::Mutex::new(false),
+            lifecycle,
             supervisor,
             runtime: tokio::runtime::Handle::current(),
         })
@@ -299,7 +374,10 @@ impl Path {
         let mut offered = self.negotiation.lock().await;
         self.check_open()?;
         *lock(&self.gathering) = Gathering::default();
-        lock(&self.peer).candidates = 0;
+        {
+            let mut peer = lock(&self.peer);
+            (peer.candidates, peer.refused) = (0, 0);
+        }
         self.connection.restart_ice().await.map_err(|_| PathError::Refused("ICE restart"))?;
         self.make_offer(&mut offered).await
     }
@@ -330,6 +408,7 @@ impl Path {
         let offer = RTCSessionDescription::offer(checked.sdp.clone()).map_err(|_| PathError::Refused("offer"))?;
         self.connection.set_remote_description(offer).await.map_err(|_| PathError::Refused("offer"))?;
         self.remember(&checked);
+        self.tell_if_none_is_left();
         let answer = self.connection.create_answer(None).await.map_err(|_| PathError::Refused("answer"))?;
         self.connection.set_local_description(answer).await.map_err(|_| PathError::Refused("answer"))?;
         self.gathered_description().await
@@ -348,11 +427,13 @@ impl Path {
         let answer = RTCSessionDescription::answer(checked.sdp.clone()).map_err(|_| PathError::Refused("answer"))?;
         self.connection.set_remote_description(answer).await.map_err(|_| PathError::Refused("answer"))?;
         self.remember(&checked);
+        self.tell_if_none_is_left();
         *offered = false;
         Ok(())
     }
 
-    /// Takes a candidate of the peer's, as its [`PathEvent::Candidate`] gave it.
+    /// Takes a candidate of the peer's, as its [`PathEvent::Candidate`] gave it. One that the policy refuses is counted
+    /// and left out.
     ///
     /// # Errors
     /// [`PathError::Candidate`], or [`PathError::Refused`] before any description of the peer's.
@@ -365,6 +446,10 @@ impl Path {
                 return Err(CandidateError::TooMany.into());
             }
             peer.candidates += 1;
+        }
+        if !self.admit(&candidate) {
+            self.tell_if_none_is_left();
+            return Ok(());
         }
         let init = RTCIceCandidateInit {
             candidate: candidate.line,
@@ -452,7 +537,7 @@ impl Path {
     pub async fn stats(&self) -> PathStats {
         let mut stats = self.shared.counters.snapshot();
         let report = self.connection.get_stats(Instant::now(), StatsSelector::None).await;
-        stats.pair = route(&self.sender).await;
+        stats.pair = route(&self.sender, &self.named).await;
         stats.rtt = stats.rtt.or_else(|| check_rtt(&report));
         stats.srtp_cipher = report.transport().map(|t| t.srtp_cipher.clone()).filter(|name| !name.is_empty());
         stats
@@ -469,7 +554,11 @@ impl Path {
     }
 
     fn check_open(&self) -> Result<(), PathError> {
-        if self.closed.load(Ordering::Acquire) { Err(PathError::Closed) } else { Ok(()) }
+        match self.refusal.get() {
+            Some(refusal) => Err((*refusal).into()),
+            None if self.closed.load(Ordering::Acquire) => Err(PathError::Closed),
+            None => Ok(()),
+        }
     }
 
     fn check_connected(&self) -> Result<(), PathError> {
@@ -480,7 +569,30 @@ impl Path {
     fn check_description(&self, sdp: &str) -> Result<sdp::Checked, PathError> {
         self.check_open()?;
         let pinned = lock(&self.peer).fingerprint;
-        Ok(sdp::check(sdp, pinned.as_ref(), self.loopback)?)
+        let mut checked = sdp::check(sdp, pinned.as_ref(), self.loopback)?;
+        lock(&self.peer).refused = 0;
+        checked.retain_candidates(self.loopback, |candidate| self.admit(candidate));
+        Ok(checked)
+    }
+
+    /// Whether a candidate of the peer's may be tried. If so its kind is remembered, otherwise it is counted.
+    fn admit(&self, candidate: &Candidate) -> bool {
+        let admitted = self.policy.admits(candidate.address.ip());
+        if admitted {
+            lock(&self.named).add(candidate);
+        } else {
+            lock(&self.peer).refused += 1;
+            add(&self.shared.counters.candidates_refused, 1);
+        }
+        admitted
+    }
+
+    /// Says so if the peer has named addresses, and none of them may be used.
+    fn tell_if_none_is_left(&self) {
+        let peer = lock(&self.peer);
+        if peer.refused > 0 && peer.refused >= peer.candidates {
+            let _ = self.lifecycle.send(PathEvent::RouteRefused(RouteRefusal::NoPeerAddress));
+        }
     }
 
     fn remember(&self, checked: &sdp::Checked) {
@@ -501,6 +613,7 @@ impl Path {
     /// are reported as events.
     async fn gathered_description(&self) -> Result<String, PathError> {
         let wanted = self.bind.len();
+        lock(&self.gathering).since.get_or_insert_with(Instant::now);
         let enough = async {
             loop {
                 {
@@ -521,7 +634,8 @@ impl Path {
             std::mem::take(&mut gathering.found)
         };
         // What we say is held to what we accept: the stack writes more than a peer needs.
-        let ours = sdp::check(&description.sdp, None, self.loopback).map_err(|_| PathError::Refused("description"))?;
+        let leaving = self.policy.leaving_description(&description.sdp);
+        let ours = sdp::check(&leaving, None, self.loopback).map_err(|_| PathError::Refused("description"))?;
         for line in found {
             let text = line.strip_prefix("candidate:").unwrap_or(&line);
             if !ours.sdp.contains(text) && sdp::check_candidate(&line, self.loopback).is_ok() {
@@ -550,7 +664,7 @@ impl Drop for Path {
     }
 }
 
-fn header(ssrc: u32, payload_type: u8, sequence_number: u16, timestamp: u32) -> rtp::header::Header {
+pub(super) fn header(ssrc: u32, payload_type: u8, sequence_number: u16, timestamp: u32) -> rtp::header::Header {
     rtp::header::Header { version: 2, ssrc, payload_type, sequence_number, timestamp, ..Default::default() }
 }
 
@@ -565,56 +679,4 @@ fn bind_addresses(addresses: Vec<IpAddr>, loopback: bool) -> Vec<IpAddr> {
         out.push(ip);
     }
     out
-}
-
-/// Passes on what must not be lost, and watches the route and the driver.
-async fn supervise(
-    sender: Arc<dyn RtpSender>,
-    (video, ssrc): (Arc<TrackLocalStaticRTP>, u32),
-    mut lifecycle: mpsc::UnboundedReceiver<PathEvent>,
-    events: mpsc::Sender<PathEvent>,
-) {
-    let mut known: Option<Route> = None;
-    let mut tick = tokio::time::interval(ROUTE_EVERY);
-    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            event = lifecycle.recv() => {
-                let Some(event) = event else { return };
-                if events.send(event).await.is_err() {
-                    return;
-                }
-            }
-            _ = tick.tick() => {
-                // A driver that died leaves no other sign.
-                let kick = rtp::Packet { header: header(ssrc, PT_VIDEO, 0, 0), payload: Bytes::new() };
-                if video.write_rtp(kick).await.is_err() {
-                    let _ = events.send(PathEvent::Failed).await;
-                    return;
-                }
-            }
-        }
-        if let Some(route) = route(&sender).await.filter(|route| known != Some(*route)) {
-            known = Some(route);
-            if events.send(PathEvent::RouteChanged(route)).await.is_err() {
-                return;
-            }
-        }
-    }
-}
-
-/// The pair that ICE selected.
-async fn route(sender: &Arc<dyn RtpSender>) -> Option<Route> {
-    let transport = sender.transport().await.ok()??;
-    let pair = transport.ice_transport().get_selected_candidate_pair().await.ok()??;
-    let relayed = [pair.local(), pair.remote()].iter().any(|c| c.typ == RTCIceCandidateType::Relay);
-    let address = |c: &RTCIceCandidate| Some(SocketAddr::new(c.address.parse().ok()?, c.port));
-    Some(Route { relayed, local: address(pair.local())?, remote: address(pair.remote())? })
-}
-
-/// The round trip of the selected pair's last ICE check.
-fn check_rtt(report: &RTCStatsReport) -> Option<Duration> {
-    let selected = &report.transport()?.selected_candidate_pair_id;
-    let seconds = report.candidate_pairs().find(|pair| pair.stats.id == *selected)?.current_round_trip_time;
-    Some(seconds).filter(|s| s.is_finite() && *s > 0.0 && *s < 60.0).map(Duration::from_secs_f64)
 }

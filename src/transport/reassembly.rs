@@ -163,9 +163,8 @@ impl Reassembler {
 
     /// When [`Self::handle_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let oldest = self.frames.values().map(|p| p.first).min()? + MAX_AGE;
-        let waiting = self.frames.values().filter_map(|p| p.complete).min().map(|at| at + self.wait);
-        let due = waiting.map_or(oldest, |at| at.min(oldest));
+        let due_of = |partial: &Partial| partial.complete.map_or(partial.first + MAX_AGE, |at| at + self.wait);
+        let due = self.frames.values().map(due_of).min()?;
         Some(self.grace.map_or(due, |grace| grace.max(due)))
     }
 
@@ -218,7 +217,10 @@ impl Reassembler {
     /// Delivers what may be delivered and gives up what must be given up; what is too old only if `now` is given.
     fn advance(&mut self, now: Option<Instant>) {
         while let Some((&number, partial)) = self.frames.first_key_value() {
-            let over = self.frames.len() > MAX_IN_FLIGHT || self.bytes > MAX_BYTES_IN_FLIGHT;
+            let older = |at: Instant, age| now.is_some_and(|now| now.saturating_duration_since(at) >= age);
+            // What has become too old goes, and what stands before it: no frame may outlive its age because younger ones do.
+            let stale = self.frames.values().any(|p| p.complete.is_none() && older(p.first, MAX_AGE));
+            let over = stale || self.frames.len() > MAX_IN_FLIGHT || self.bytes > MAX_BYTES_IN_FLIGHT;
             let complete = partial.complete.is_some();
             if complete && (number == self.next || over) {
                 self.deliver(number);
@@ -226,7 +228,6 @@ impl Reassembler {
             }
             // A complete key frame, or one that has waited its time, ends the wait of all before it.
             let key = self.frames.iter().find(|(_, p)| p.key && p.complete.is_some()).map(|(&n, _)| n);
-            let older = |at: Instant, age| now.is_some_and(|now| now.saturating_duration_since(at) >= age);
             let waited =
                 self.frames.iter().find(|(_, p)| p.complete.is_some_and(|at| older(at, self.wait))).map(|(&n, _)| n);
             if let Some(target) = key.max(waited.filter(|_| key.is_none())) {
@@ -234,8 +235,7 @@ impl Reassembler {
                 self.deliver(target);
                 continue;
             }
-            let stale = !complete && older(partial.first, MAX_AGE);
-            if over || stale {
+            if over {
                 self.give_up_before(number + 1);
                 continue;
             }
@@ -494,6 +494,30 @@ mod tests {
                 let _ = r.push(now, piece, u32::from(n));
             }
             assert!(r.bytes_in_flight() <= MAX_BYTES_IN_FLIGHT);
+        }
+    }
+
+    /// Found by fuzzing: an older frame behind a younger one, and a complete one of great age, were due and stayed, so that
+    /// whoever waited for the timeout spun.
+    #[test]
+    fn a_timeout_that_is_due_always_leaves_less_to_wait_for() {
+        let whole = |number| cut(&[7; 2000], false, number);
+        let late = MAX_AGE - 10 * MS;
+        for (early, second) in [(5, 3), (3, 5)] {
+            let (mut r, start) = (Reassembler::new(), Instant::now());
+            r.push(start, &whole(early)[0], 0).unwrap();
+            r.push(start + late, &whole(second)[0], 0).unwrap();
+            // And one that began long ago and became complete only now.
+            r.push(start, &whole(9)[0], 0).unwrap();
+            r.push(start + late, &whole(9)[1], 0).unwrap();
+            let mut steps = 0;
+            while let Some(due) = r.poll_timeout() {
+                r.handle_timeout(due);
+                assert!(r.poll_timeout().is_none_or(|next| next > due), "still due");
+                steps += 1;
+            }
+            assert!((1..=3).contains(&steps));
+            assert_eq!((drain(&mut r).len(), r.bytes_in_flight()), (1, 0));
         }
     }
 }

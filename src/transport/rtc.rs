@@ -15,12 +15,14 @@ use webrtc::media_stream::track_local::TrackLocal;
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 use webrtc::peer_connection::{
     MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCCertificate,
-    RTCConfigurationBuilder, RTCIceServer, SettingEngineBuilder, SrtpProtectionProfile, crypto,
+    RTCConfigurationBuilder, RTCIceServer, RTCIceTransportPolicy, SettingEngineBuilder, SrtpProtectionProfile, crypto,
 };
 use webrtc::rtp_transceiver::RtpSender;
 
+use super::guarded::GuardedRuntime;
 use super::interceptors::{LossTap, MediaTap, Shared, WireTap};
 use super::path::PathError;
+use super::policy::RoutePolicy;
 use super::sdp::{PT_AUDIO, PT_VIDEO, PT_VIDEO_RTX};
 
 /// Reports are sent this often: the round-trip time comes from them. RFC 4585 section 3.4 lets feedback profiles go
@@ -81,6 +83,14 @@ impl Ssrcs {
         let first = u32::from_be_bytes(bytes).clamp(1, u32::MAX - 2);
         Ok(Self { audio: first, video: first + 1, rtx: first + 2 })
     }
+}
+
+/// Where a path may look for its way.
+pub(super) struct Ways<'a> {
+    pub(super) stun: &'a [String],
+    pub(super) bind: BindList,
+    pub(super) loopback: bool,
+    pub(super) policy: &'a RoutePolicy,
 }
 
 /// What a path drives.
@@ -167,9 +177,7 @@ fn track(kind: RtpCodecKind, codec: RTCRtpCodec, ssrc: u32, rtx: Option<u32>) ->
 ///
 /// SRTP is AES-GCM only (RFC 7714); the DTLS certificate is a fresh ECDSA P-256 key for this path alone.
 pub(super) async fn build(
-    stun: &[String],
-    bind: BindList,
-    loopback: bool,
+    ways: Ways<'_>,
     ssrcs: Ssrcs,
     shared: &Arc<Shared>,
     handler: Arc<dyn PeerConnectionEventHandler>,
@@ -179,9 +187,24 @@ pub(super) async fn build(
         rcgen::CertificateParams::new(vec!["conclave".into()]).map_err(|_| PathError::Setup("certificate"))?;
     let certificate = RTCCertificate::generate(provider.crypto(), crypto::SignatureScheme::EcdsaP256Sha256, parameters)
         .map_err(|_| PathError::Setup("certificate"))?;
-    let servers = stun.iter().map(|server| RTCIceServer { urls: vec![format!("stun:{server}")], ..Default::default() });
-    let configuration =
-        RTCConfigurationBuilder::new().with_certificates(vec![certificate]).with_ice_servers(servers.collect()).build();
+    let Ways { stun, bind, loopback, policy } = ways;
+    let stun = if policy.relay_only { &[] } else { stun };
+    let stun = stun.iter().map(|server| RTCIceServer { urls: vec![format!("stun:{server}")], ..Default::default() });
+    let turn = policy.turn.iter().map(|server| RTCIceServer {
+        urls: vec![server.url()],
+        username: server.user.clone(),
+        credential: server.password.to_string(),
+    });
+    let (transport_policy, relay_wait) = match policy.relay_only {
+        true => (RTCIceTransportPolicy::Relay, Some(Duration::ZERO)),
+        // The crate's own two seconds: time for a direct way to be found first.
+        false => (RTCIceTransportPolicy::All, None),
+    };
+    let configuration = RTCConfigurationBuilder::new()
+        .with_certificates(vec![certificate])
+        .with_ice_servers(stun.chain(turn).collect())
+        .with_ice_transport_policy(transport_policy)
+        .build();
     let settings = SettingEngineBuilder::new()
         .with_crypto_provider(provider)
         .with_srtp_protection_profiles(vec![
@@ -195,18 +218,21 @@ pub(super) async fn build(
         // A check that comes before the peer's answer makes its host address look reflexive: no reason to wait.
         .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
         .with_srflx_acceptance_min_wait(Some(Duration::from_millis(100)))
+        .with_relay_acceptance_min_wait(relay_wait)
         .with_discard_local_candidates_during_ice_restart(true)
         .build();
-    let connection = PeerConnectionBuilder::new()
+    let mut builder = PeerConnectionBuilder::new()
         .with_configuration(configuration)
         .with_media_engine(media_engine()?)
         .with_setting_engine(settings)
         .with_interceptor_registry(interceptors(shared))
         .with_handler(handler)
-        .with_udp_addrs(vec![bind])
-        .build()
-        .await
-        .map_err(|_| PathError::Bind)?;
+        .with_udp_addrs(vec![bind]);
+    if policy.restricts() || !policy.turn.is_empty() {
+        let runtime = webrtc::runtime::default_runtime().ok_or(PathError::Setup("runtime"))?;
+        builder = builder.with_runtime(Arc::new(GuardedRuntime::new(runtime, policy.clone(), Arc::clone(shared))));
+    }
+    let connection = builder.build().await.map_err(|_| PathError::Bind)?;
     let connection: Arc<dyn PeerConnection> = Arc::new(connection);
     let audio = track(RtpCodecKind::Audio, opus(), ssrcs.audio, None);
     let video = track(RtpCodecKind::Video, h264(), ssrcs.video, Some(ssrcs.rtx));

@@ -79,7 +79,7 @@ pub enum CandidateError {
 }
 
 /// The kind of a candidate (RFC 8445 section 5.1.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CandidateKind {
     /// An address of the machine itself.
     Host,
@@ -109,6 +109,24 @@ pub struct Checked {
     pub fingerprint: [u8; 32],
     /// Candidates inside it.
     pub candidates: usize,
+}
+
+impl Checked {
+    /// Leaves out the candidates that `keep` refuses. [`Checked::candidates`] stays the number that was named.
+    pub fn retain_candidates(&mut self, allow_loopback: bool, mut keep: impl FnMut(&Candidate) -> bool) {
+        let mut out = String::with_capacity(self.sdp.len());
+        for line in self.sdp.lines() {
+            let kept = match line.starts_with("a=candidate:") {
+                true => check_candidate(line, allow_loopback).is_ok_and(|candidate| keep(&candidate)),
+                false => true,
+            };
+            if kept {
+                out.push_str(line);
+                out.push_str("\r\n");
+            }
+        }
+        self.sdp = out;
+    }
 }
 
 /// Reads one candidate, with or without `a=` before it.
@@ -194,6 +212,10 @@ pub fn check(sdp: &str, pinned: Option<&[u8; 32]>, allow_loopback: bool) -> Resu
         if at >= MAX_LINES || line.len() > MAX_LINE {
             return Err(SdpError::TooLong);
         }
+        // Before empty lines are passed over: one in front would let a description begin with anything.
+        if at == 0 && line != "v=0" {
+            return Err(SdpError::Syntax(number));
+        }
         if line.is_empty() {
             continue;
         }
@@ -201,9 +223,6 @@ pub fn check(sdp: &str, pinned: Option<&[u8; 32]>, allow_loopback: bool) -> Resu
             return Err(SdpError::Syntax(number));
         }
         let (kind, value) = line.split_once('=').ok_or(SdpError::Syntax(number))?;
-        if at == 0 && line != "v=0" {
-            return Err(SdpError::Syntax(number));
-        }
         let keep = match kind {
             "v" | "o" | "s" | "t" => sections.is_empty(),
             "c" => true,
@@ -439,6 +458,16 @@ mod tests {
         let checked = check(&sample(), None, false).unwrap();
         assert_eq!(checked.sdp, sample());
         assert_eq!((checked.fingerprint, checked.candidates), ([0xAB; 32], 1));
+    }
+
+    /// Found by fuzzing.
+    #[test]
+    fn nothing_comes_before_the_version_not_even_an_empty_line() {
+        for front in ["\r\n", "\n", "s=-\r\n"] {
+            assert_eq!(check(&format!("{front}{}", sample()), None, false), Err(SdpError::Syntax(1)));
+            let without = sample().replace("v=0\r\n", front);
+            assert_eq!(check(&without, None, false), Err(SdpError::Syntax(1)));
+        }
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use super::sdp::CandidateKind;
+
 /// The ICE candidate pair that carries the media.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Route {
@@ -15,6 +17,18 @@ pub struct Route {
     pub local: SocketAddr,
     /// The peer's.
     pub remote: SocketAddr,
+    /// What our address is: relayed by us, if it is a relay's.
+    pub local_kind: CandidateKind,
+    /// What the peer's address is, as the peer says: relayed by the peer, if it is a relay's.
+    pub remote_kind: CandidateKind,
+}
+
+impl Route {
+    /// The route between two addresses of these kinds, ours first.
+    pub fn new((local, local_kind): (SocketAddr, CandidateKind), remote: (SocketAddr, CandidateKind)) -> Self {
+        let relayed = [local_kind, remote.1].contains(&CandidateKind::Relay);
+        Self { relayed, local, remote: remote.0, local_kind, remote_kind: remote.1 }
+    }
 }
 
 /// Figures of one path, from its start unless said otherwise. Bytes are RTP and RTCP, without SRTP, UDP and IP.
@@ -60,6 +74,10 @@ pub struct PathStats {
     pub frames_refused_out: u64,
     /// Events dropped because nobody took them in time.
     pub events_dropped: u64,
+    /// Candidates, ours and the peer's, left out because the policy does not allow them.
+    pub candidates_refused: u64,
+    /// Datagrams, to and from the network, dropped because the policy does not allow their way.
+    pub datagrams_refused: u64,
     /// The pair in use, once there is one.
     pub pair: Option<Route>,
     /// The SRTP protection profile that was negotiated (RFC 7714), once there is one.
@@ -85,6 +103,8 @@ pub(super) struct Counters {
     pub(super) frames_lost_in: AtomicU64,
     pub(super) frames_refused_out: AtomicU64,
     pub(super) events_dropped: AtomicU64,
+    pub(super) candidates_refused: AtomicU64,
+    pub(super) datagrams_refused: AtomicU64,
     /// Micro-units: 1,000,000 is everything lost.
     loss_out: AtomicU64,
     loss_in: AtomicU64,
@@ -148,6 +168,8 @@ impl Counters {
             frames_lost_in: get(&self.frames_lost_in),
             frames_refused_out: get(&self.frames_refused_out),
             events_dropped: get(&self.events_dropped),
+            candidates_refused: get(&self.candidates_refused),
+            datagrams_refused: get(&self.datagrams_refused),
             pair: None,
             srtp_cipher: None,
         }

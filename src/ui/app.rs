@@ -1,5 +1,6 @@
 //! The window's one object: it reads the view, shows the screen that belongs to it, and sends commands.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem::{Discriminant, discriminant};
 use std::path::PathBuf;
 use std::sync::mpsc;
@@ -8,6 +9,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use egui::{Context, Ui};
 
 use super::files::{self, FileKind, PickFile};
+use super::panels::invites::{Desk, Page};
+use super::panels::settings::TextSetting;
 use super::shortcuts::{self, Shortcut};
 use super::textures::Textures;
 use super::theme;
@@ -23,10 +26,18 @@ use crate::media::device::{CameraChoice, MicChoice};
 pub(crate) enum Sheet {
     /// Comparing safety numbers with a peer.
     Verify(PeerId),
-    /// The invite link as a QR code.
-    Invite,
+    /// Comparing the code of everyone here.
+    Everyone,
+    /// The invites of the meeting.
+    Invites,
     /// Settings.
     Settings,
+    /// How a host with others present wants to leave.
+    Leave,
+    /// Whether somebody is really to be sent out.
+    Remove(PeerId),
+    /// Whether somebody is really to be made the host.
+    HandOver(PeerId),
 }
 
 /// What stands at the right of the meeting.
@@ -56,8 +67,9 @@ pub(crate) struct Local {
     pub compared: String,
     pub sheet: Option<Sheet>,
     pub panel: Option<Panel>,
-    pub own_relay: Option<Draft>,
-    pub own_name: Option<Draft>,
+    pub invites: Desk,
+    pub unfolded: BTreeSet<PeerId>,
+    pub drafts: BTreeMap<TextSetting, Draft>,
     pub last_activity: f64,
 }
 
@@ -116,8 +128,35 @@ impl Cx<'_> {
         if let Stage::Meeting(meeting) = &self.view.stage
             && let Some(link) = &meeting.link
         {
-            ctx.copy_text(link.clone());
-            self.toast(ctx, Tone::Good, strings::LINK_COPIED);
+            self.copy_this_link(ctx, link);
+        }
+    }
+
+    /// Copies a link and says so.
+    pub(crate) fn copy_this_link(&mut self, ctx: &Context, link: &str) {
+        ctx.copy_text(link.to_owned());
+        self.toast(ctx, Tone::Good, strings::LINK_COPIED);
+    }
+
+    /// Opens the sheet that compares safety numbers with a peer.
+    pub(crate) fn open_verify(&mut self, peer: PeerId) {
+        self.local.compared.clear();
+        self.local.sheet = Some(Sheet::Verify(peer));
+    }
+
+    /// Opens the sheet of invites at `page`.
+    pub(crate) fn open_invites(&mut self, page: Page) {
+        self.local.invites = Desk::at(page);
+        self.local.sheet = Some(Sheet::Invites);
+    }
+
+    /// Leaves, or asks a host with others present how.
+    pub(crate) fn leave(&mut self) {
+        match &self.view.stage {
+            Stage::Meeting(meeting) if meeting.hosting && !meeting.peers.is_empty() => {
+                self.local.sheet = Some(Sheet::Leave);
+            }
+            _ => self.send(Command::Leave),
         }
     }
 }
@@ -236,6 +275,8 @@ impl App {
         let local = &mut self.local;
         local.sheet = None;
         local.panel = None;
+        local.invites = Desk::default();
+        local.unfolded.clear();
         local.compared.clear();
         local.heard = false;
         local.last_activity = 0.0;
@@ -275,6 +316,12 @@ impl App {
             Ok(Some(path)) => self.handle.send(match kind {
                 FileKind::Video => Command::ChooseCamera(CameraChoice::File(path)),
                 FileKind::Sound => Command::ChooseMic(MicChoice::File(path)),
+                FileKind::Log => Command::SaveLog(path),
+                FileKind::Countries => {
+                    let mut settings = (*self.handle.view().settings).clone();
+                    settings.country_table = Some(path);
+                    Command::ChangeSettings(Box::new(settings))
+                }
             }),
             Ok(None) | Err(mpsc::TryRecvError::Disconnected) => {}
         }

@@ -32,6 +32,8 @@ icons! {
     Check = "check",
     /// A list opens here.
     ChevronDown = "chevron-down",
+    /// A list closes here.
+    ChevronUp = "chevron-up",
     /// Something failed.
     CircleAlert = "circle-alert",
     /// Copies.
@@ -94,6 +96,26 @@ icons! {
     Eye = "eye",
     /// Cannot be seen.
     EyeOff = "eye-off",
+    /// More that can be done.
+    More = "ellipsis-vertical",
+    /// The door is locked.
+    DoorLocked = "door-closed-locked",
+    /// Sends somebody out.
+    UserMinus = "user-minus",
+    /// Is not heard any more.
+    Ban = "ban",
+    /// The host.
+    Crown = "crown",
+    /// A co-host.
+    UserStar = "user-star",
+    /// A link that opens nothing any more.
+    Unlink = "unlink",
+    /// One more.
+    Plus = "plus",
+    /// Is written to a file.
+    FileDown = "file-down",
+    /// A country.
+    MapPin = "map-pin",
 }
 
 /// Hands every icon to the context, in white, so that it can be tinted.

@@ -17,10 +17,11 @@ pub(crate) enum Shortcut {
     Enter,
 }
 
-/// The shortcut pressed in this pass, if any. A text field that has the focus keeps every key.
+/// The shortcut pressed in this pass, if any. A text field that has the focus keeps every key, an open menu its Esc.
 pub(crate) fn pressed(ctx: &Context) -> Option<Shortcut> {
     let typing = ctx.text_edit_focused();
     let focused = ctx.memory(|memory| memory.focused().is_some());
+    let menu = egui::Popup::is_any_open(ctx);
     ctx.input_mut(|input| {
         if typing {
             None
@@ -30,7 +31,7 @@ pub(crate) fn pressed(ctx: &Context) -> Option<Shortcut> {
             Some(Shortcut::Mic)
         } else if input.consume_key(Modifiers::NONE, Key::V) {
             Some(Shortcut::Camera)
-        } else if input.key_pressed(Key::Escape) {
+        } else if !menu && input.key_pressed(Key::Escape) {
             Some(Shortcut::Close)
         } else if !focused && input.consume_key(Modifiers::NONE, Key::Enter) {
             Some(Shortcut::Enter)

@@ -147,9 +147,19 @@ impl Actor {
 
     /// Lets the actor go on.
     pub fn go_on(&mut self) {
+        self.tell("");
+    }
+
+    /// Gives the actor a line on its standard input.
+    pub fn tell(&mut self, line: &str) {
         let stdin = self.stdin.as_mut().unwrap();
-        stdin.write_all(b"\n").unwrap();
+        writeln!(stdin, "{line}").unwrap();
         stdin.flush().unwrap();
+    }
+
+    /// The next line, if one comes so soon.
+    pub fn line(&self, within: Duration) -> Option<String> {
+        self.lines.recv_timeout(within).ok()
     }
 }
 

@@ -8,17 +8,18 @@ use std::sync::{Arc, Mutex, mpsc as std_mpsc};
 use std::time::{Duration, Instant};
 
 use conclave::engine::view::{
-    DeviceState, Encryption, Familiarity, LinkCheck, LinkFacts, Meeting, Own, Peer, PeerLink, PeerStats, PortMapping,
-    Relay, Route, Stage, Verification,
+    DeviceState, Encryption, Familiarity, GroupCode, InviteLink, InviteNo, InviteState, Knock, LinkCheck, LinkFacts,
+    Meeting, Own, Peer, PeerId, PeerLink, PeerStats, PortMapping, Relay, RelaySight, Role as Part, Roster, Route,
+    RouteKind, Stage, Verification,
 };
 use conclave::engine::{Command, Event, Handle, View};
 use conclave::media::device::{DeviceInfo, DeviceList};
 use conclave::media::frame::{Latest, Picture};
 use conclave::settings::{Appearance, Settings};
-use conclave::ui::{App, WindowOptions};
-use egui::accesskit::Role;
+use conclave::ui::{App, FileKind, WindowOptions};
+use egui::accesskit::{Role, Toggled};
 use egui_kittest::Harness;
-use egui_kittest::kittest::Queryable;
+use egui_kittest::kittest::{NodeT, Queryable};
 use tokio::sync::{mpsc, watch};
 
 /// A link that the scripted check takes for good.
@@ -70,9 +71,15 @@ impl Script {
             })
         }));
         options.link = link;
-        options.pick_file = Some(Box::new(|_, _| {
+        options.pick_file = Some(Box::new(|_, kind| {
             let (answer, answered) = std_mpsc::channel();
-            answer.send(Some(PathBuf::from("films/talk.y4m"))).unwrap();
+            let file = match kind {
+                FileKind::Video => "films/talk.y4m",
+                FileKind::Sound => "films/talk.wav",
+                FileKind::Log => "logs/meeting.log",
+                FileKind::Countries => "tables/countries.csv",
+            };
+            answer.send(Some(PathBuf::from(file))).unwrap();
             answered
         }));
         let handle = Handle::new(sent, happened, seen);
@@ -133,16 +140,42 @@ impl Script {
 
     /// Presses whatever can be pressed and has this name.
     pub(crate) fn press(&mut self, name: &str) {
-        let pressable = [Role::Button, Role::Switch, Role::ComboBox, Role::MenuItemRadio, Role::RadioButton];
+        let pressable =
+            [Role::Button, Role::Switch, Role::ComboBox, Role::MenuItem, Role::MenuItemRadio, Role::RadioButton];
         self.window.get_by(|node| node.label().as_deref() == Some(name) && pressable.contains(&node.role())).click();
         self.window.run();
     }
 
+    /// Opens the menu of the button `name` and chooses `entry`.
+    pub(crate) fn choose(&mut self, name: &str, entry: &str) {
+        self.find_and_press(name);
+        self.window.get_by_role_and_label(Role::MenuItem, entry).click();
+        self.window.run();
+    }
+
+    /// Whether a switch of this name is on.
+    pub(crate) fn toggled(&self, name: &str) -> Option<Toggled> {
+        self.window.get_by_role_and_label(Role::Switch, name).accesskit_node().toggled()
+    }
+
+    /// Brings whatever has this name into view, and presses it.
+    pub(crate) fn find_and_press(&mut self, name: &str) {
+        self.window.get_by_label(name).scroll_to_me();
+        self.window.run();
+        self.press(name);
+    }
+
+    /// The field of this name.
+    pub(crate) fn field<'a>(&'a self, name: &'a str) -> egui_kittest::Node<'a> {
+        let fields = [Role::TextInput, Role::PasswordInput];
+        self.window.get_by(move |node| node.label().as_deref() == Some(name) && fields.contains(&node.role()))
+    }
+
     /// Types into the field of this name.
     pub(crate) fn type_into(&mut self, name: &str, text: &str) {
-        self.window.get_by_role_and_label(Role::TextInput, name).focus();
+        self.field(name).focus();
         self.window.run();
-        self.window.get_by_role_and_label(Role::TextInput, name).type_text(text);
+        self.field(name).type_text(text);
         self.window.run();
     }
 
@@ -184,12 +217,14 @@ pub(crate) fn view(stage: Stage) -> View {
             picture,
         },
         notices: Vec::new(),
+        blocked: Arc::default(),
     }
 }
 
 /// What the good link says.
 pub(crate) fn good_facts() -> LinkFacts {
     LinkFacts {
+        host_name: Some("Chloé Martin".to_owned()),
         host_fingerprint: "K7QD-2M4P-9XWA-3RTB".to_owned(),
         host: Familiarity::New,
         relay: "relay.example".to_owned(),
@@ -204,9 +239,16 @@ pub(crate) fn number() -> String {
 
 /// A meeting hosted here, with these people.
 pub(crate) fn meeting(peers: Vec<Peer>) -> Stage {
+    let names: Vec<String> = peers.iter().map(|peer| peer.name.clone()).collect();
     Stage::Meeting(Box::new(Meeting {
         hosting: true,
+        role: Part::Host,
         link: Some(GOOD_LINK.to_owned()),
+        invites: vec![invite(1, "")],
+        locked: false,
+        heir: None,
+        roster: Roster { entry: names.len() as u64, hash: "3fa29c01".to_owned(), forked: None },
+        code: if names.is_empty() { GroupCode::default() } else { code_for(names) },
         encryption: if peers.is_empty() { Encryption::Alone } else { Encryption::Encrypted },
         since: Instant::now() - Duration::from_secs(187),
         peers,
@@ -219,8 +261,74 @@ pub(crate) fn meeting(peers: Vec<Peer>) -> Stage {
             reachable: vec!["192.168.1.20".to_owned(), "2001:db8::20".to_owned()],
             port_mapping: Some(PortMapping::Refused("It does not answer.".to_owned())),
             announced: true,
+            tls: false,
+            sees: RelaySight {
+                room: "7c1e90ab".to_owned(),
+                own_address: true,
+                messages_out: 41,
+                bytes_out: 18_400,
+                messages_in: 1,
+                bytes_in: 812,
+                others: 2,
+            },
         },
     }))
+}
+
+/// Somebody else's meeting, in which this person is an ordinary member.
+pub(crate) fn guest(script: &mut Script) {
+    script.in_meeting(|meeting| {
+        meeting.hosting = false;
+        meeting.role = Part::Member;
+        meeting.link = None;
+        meeting.invites.clear();
+        meeting.peers[0].role = Part::Host;
+    });
+}
+
+/// The code of a meeting in which these are not verified.
+fn code_for(unverified: Vec<String>) -> GroupCode {
+    GroupCode {
+        words: ["harbour", "violet", "window", "ladder"].map(str::to_owned).to_vec(),
+        digits: "40217 88530 1946".to_owned(),
+        unverified,
+        ..GroupCode::default()
+    }
+}
+
+/// An open invite; the general one without a label.
+pub(crate) fn invite(id: InviteNo, label: &str) -> InviteLink {
+    InviteLink {
+        id,
+        label: label.to_owned(),
+        link: format!("{GOOD_LINK}{id}"),
+        expires: None,
+        single_use: !label.is_empty(),
+        state: InviteState::Open,
+        used_by: Vec::new(),
+    }
+}
+
+/// Somebody at the door.
+pub(crate) fn knock(id: PeerId, name: &str, who: Familiarity) -> Knock {
+    Knock {
+        id,
+        name: name.to_owned(),
+        fingerprint: "9XWA-3RTB-K7QD-2M4P".to_owned(),
+        who,
+        invite: String::new(),
+        shared_with: None,
+    }
+}
+
+/// As many as asked for, numbered from 1, of up to eight.
+pub(crate) fn people(count: usize) -> Vec<Peer> {
+    let names = ["Ben Okafor", "Chloé", "Dina Petrova", "Emil", "Farida Haddad", "Goran", "Hana Sato", "Ingrid"];
+    let mut peers: Vec<Peer> = names.iter().take(count).map(|name| peer(name)).collect();
+    for (index, peer) in peers.iter_mut().enumerate() {
+        peer.id = index as PeerId + 1;
+    }
+    peers
 }
 
 /// Somebody whose picture and sound arrive, not yet verified.
@@ -236,6 +344,7 @@ pub(crate) fn peer(name: &str) -> Peer {
         volume: 1.0,
         mic_on: true,
         camera_on: true,
+        role: Part::Member,
         link: PeerLink::Live,
         verification: Verification::No,
         safety_number: number(),
@@ -245,6 +354,9 @@ pub(crate) fn peer(name: &str) -> Peer {
             relayed: false,
             local: "192.168.1.20:41234".to_owned(),
             remote: "192.0.2.7:50000".to_owned(),
+            local_kind: RouteKind::Host,
+            remote_kind: RouteKind::Reflexive,
+            country: None,
         }),
         stats: PeerStats {
             rtt_ms: Some(24.0),

@@ -2,13 +2,14 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use data_encoding::BASE32_NOPAD;
 use serde::{Deserialize, Serialize};
 
 use super::{make_private_folder, replace_private};
 use crate::crypto::identity::IdentityKey;
-use crate::engine::view::{Familiarity, Verification};
+use crate::engine::view::{Blocked, Familiarity, Verification};
 
 const FILE: &str = "contacts.toml";
 /// People kept at most; past that the one met longest ago and never verified makes room.
@@ -42,6 +43,16 @@ struct Contact {
     /// Compared and found different.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     mismatch: bool,
+    /// Their knocks are not heard.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    blocked: bool,
+}
+
+impl Contact {
+    fn identity(&self) -> Option<IdentityKey> {
+        let bytes = BASE32_NOPAD.decode(self.key.as_bytes()).ok()?;
+        Some(IdentityKey(bytes.try_into().ok()?))
+    }
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -107,6 +118,50 @@ impl Contacts {
         self.save()
     }
 
+    /// Does not hear somebody's knocks any more.
+    ///
+    /// # Errors
+    /// The file could not be written; it holds until the app ends.
+    pub fn block(&mut self, key: &IdentityKey, name: &str, now: u64) -> Result<(), ContactsError> {
+        self.take_in_others_notes();
+        self.note(key, name, now).blocked = true;
+        self.save()
+    }
+
+    /// Hears the knocks again of whoever has this fingerprint.
+    ///
+    /// # Errors
+    /// As for [`block`](Self::block).
+    pub fn unblock(&mut self, fingerprint: &str) -> Result<(), ContactsError> {
+        self.take_in_others_notes();
+        for person in &mut self.people {
+            if person.identity().is_some_and(|key| key.fingerprint() == fingerprint) {
+                person.blocked = false;
+            }
+        }
+        self.save()
+    }
+
+    /// Whose knocks are not heard, for the window.
+    pub fn blocked(&self) -> Arc<Vec<Blocked>> {
+        let one = |person: &Contact| {
+            let fingerprint = person.identity()?.fingerprint();
+            person.blocked.then(|| Blocked { name: person.name.clone(), fingerprint })
+        };
+        Arc::new(self.people.iter().filter_map(one).collect())
+    }
+
+    /// Whose knocks are not heard.
+    pub fn blocked_keys(&self) -> Vec<IdentityKey> {
+        self.people.iter().filter(|person| person.blocked).filter_map(Contact::identity).collect()
+    }
+
+    /// Whose knocks strangers must not crowd out: all who were met and not found to be somebody else.
+    pub fn known_keys(&self) -> Vec<IdentityKey> {
+        let good = self.people.iter().filter(|person| !person.blocked && !person.mismatch);
+        good.filter_map(Contact::identity).collect()
+    }
+
     fn note(&mut self, key: &IdentityKey, name: &str, now: u64) -> &mut Contact {
         let text = encode(key);
         let at = match self.people.iter().position(|person| person.key == text) {
@@ -119,7 +174,14 @@ impl Contacts {
             }
             None => {
                 self.make_room();
-                self.people.push(Contact { key: text, name: name.into(), met: now, verified: None, mismatch: false });
+                self.people.push(Contact {
+                    key: text,
+                    name: name.into(),
+                    met: now,
+                    verified: None,
+                    mismatch: false,
+                    blocked: false,
+                });
                 self.people.len() - 1
             }
         };
@@ -132,7 +194,10 @@ impl Contacts {
             return;
         }
         let oldest = (0..self.people.len())
-            .filter(|&at| self.people[at].verified.is_none() && !self.people[at].mismatch)
+            .filter(|&at| {
+                let person = &self.people[at];
+                person.verified.is_none() && !person.mismatch && !person.blocked
+            })
             .min_by_key(|&at| self.people[at].met);
         if let Some(at) = oldest {
             self.people.remove(at);
@@ -146,6 +211,7 @@ impl Contacts {
         for other in others.people {
             match self.people.iter_mut().find(|person| person.key == other.key) {
                 Some(person) if other.mismatch && other.met > person.met => *person = other,
+                Some(person) if other.blocked && other.met > person.met => person.blocked = true,
                 Some(_) => {}
                 None => self.people.push(other),
             }
@@ -295,6 +361,19 @@ mod tests {
         assert_eq!(Contacts::load(folder.path()).unwrap().verification(&ANA, "Ana"), Verification::Mismatch);
         book.judge(&ANA, "Ana", None, 8).unwrap();
         assert_eq!(book.verification(&ANA, "Ana"), Verification::No);
+    }
+
+    #[test]
+    fn whoever_is_blocked_stays_so_until_unblocked_and_is_nobody_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut book = Contacts::load(folder.path()).unwrap();
+        book.met(&OTHER, "Ben", 6).unwrap();
+        book.block(&ANA, "Ana", 7).unwrap();
+        let mut book = Contacts::load(folder.path()).unwrap();
+        assert_eq!((book.blocked_keys(), book.known_keys()), (vec![ANA], vec![OTHER]));
+        assert_eq!(book.blocked()[0].name, "Ana");
+        book.unblock(&ANA.fingerprint()).unwrap();
+        assert!(Contacts::load(folder.path()).unwrap().blocked_keys().is_empty());
     }
 
     #[test]

@@ -264,7 +264,7 @@ impl Core {
             _ if host => self.end(now, End::HostLeft(reason), None),
             (Phase::Member, LeaveReason::Left) => self.part(now, no, Departure::Said(reason), None),
             // Between two who are no hosts this ends their session and nobody's part in the meeting.
-            (Phase::Member, _) if !self.is_host() => self.unpair(now, no),
+            (Phase::Member, _) if !self.is_host() => self.unpair(now, no, None),
             _ => self.part(now, no, Departure::Said(reason), None),
         }
     }

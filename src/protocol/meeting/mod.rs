@@ -595,6 +595,17 @@ impl Meeting {
         Ok(())
     }
 
+    /// Ends the session with a member and makes a new one. Not for the session with the host, on which the meeting stands, nor
+    /// for the host itself: [`drop_peer`](Self::drop_peer) has the peer knock again.
+    pub fn renew(&mut self, now: Instant, peer: PeerNo) -> Result<(), MeetingError> {
+        if !self.core.live(peer)?.is_member() || self.core.is_host() || self.core.host_peer() == Some(peer) {
+            return Err(MeetingError::NotAdmitted);
+        }
+        self.core.unpair(now, peer, Some(LeaveReason::Dropped));
+        self.settle(now);
+        Ok(())
+    }
+
     /// Leaves; a host ends the meeting for everyone. [`Event::Ended`] follows at once, the goodbyes as transmits.
     pub fn leave(&mut self, now: Instant) {
         let reason = match &mut self.door {

@@ -274,9 +274,9 @@ impl Core {
         self.add(closing);
     }
 
-    /// A member ended the session with us, and is in the meeting all the same.
-    pub(super) fn unpair(&mut self, now: Instant, no: PeerNo) {
-        self.retire_wire(now, no, None);
+    /// A session with a member is over, and the member is in the meeting all the same.
+    pub(super) fn unpair(&mut self, now: Instant, no: PeerNo, goodbye: Option<LeaveReason>) {
+        self.retire_wire(now, no, goodbye);
         self.events.push_back(Event::Unpaired { peer: no });
         if let Some(peer) = self.peers.get_mut(&no) {
             peer.timers.set(PeerTimer::Pair, now + PAIR_AGAIN);

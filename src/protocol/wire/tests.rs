@@ -1,3 +1,5 @@
+//! The messages, each way and in every shape that a stranger could give them.
+
 use proptest::prelude::*;
 
 use super::*;

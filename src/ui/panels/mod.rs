@@ -1,10 +1,15 @@
 //! Side panels and sheets.
 
+mod confirm;
 pub(crate) mod devices;
-mod invite;
+pub(crate) mod door;
+mod everyone;
+pub(crate) mod invites;
 pub(crate) mod people;
+mod person;
+mod relay_sight;
 pub(crate) mod security;
-mod settings;
+pub(crate) mod settings;
 pub(crate) mod verify;
 
 use egui::{Rect, ScrollArea, Sense, Stroke, Ui, UiBuilder, vec2};
@@ -20,14 +25,18 @@ pub(crate) fn sheets(ui: &mut Ui, cx: &mut Cx<'_>) {
     let closed = match cx.local.sheet {
         None => return,
         Some(Sheet::Verify(peer)) => verify::show(ui, cx, peer),
-        Some(Sheet::Invite) => invite::show(ui, cx),
+        Some(Sheet::Everyone) => everyone::show(ui, cx),
+        Some(Sheet::Invites) => invites::show(ui, cx),
         Some(Sheet::Settings) => settings::show(ui, cx),
+        Some(Sheet::Leave) => confirm::leave(ui, cx),
+        Some(Sheet::Remove(peer)) => confirm::remove(ui, cx, peer),
+        Some(Sheet::HandOver(peer)) => confirm::hand_over(ui, cx, peer),
     };
     if closed {
         cx.local.sheet = None;
         cx.local.compared.clear();
-        cx.local.own_relay = None;
-        cx.local.own_name = None;
+        cx.local.drafts.clear();
+        cx.local.invites = invites::Desk::default();
     }
 }
 
@@ -48,6 +57,8 @@ fn side(ui: &mut Ui, place: Rect, title: &str, contents: impl FnOnce(&mut Ui)) -
             });
         });
         ui.add_space(space::XS);
+        // The bar stands beside what it scrolls, in the panel's margin.
+        ui.spacing_mut().scroll.bar_outer_margin = -space::M;
         ScrollArea::vertical().id_salt(title).auto_shrink(false).show(ui, |ui| {
             ui.set_width(ui.available_width());
             ui.spacing_mut().item_spacing.y = space::S;

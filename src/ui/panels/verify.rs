@@ -5,7 +5,7 @@ use egui::{Align, Align2, Layout, Rect, Sense, Ui, WidgetInfo, pos2, vec2};
 
 use crate::engine::compare::{SAFETY_DIGITS, safety_digits_in, safety_numbers_match};
 use crate::engine::event::Tone;
-use crate::engine::view::{Peer, PeerId, PeerLink, Stage, Verification};
+use crate::engine::view::{Meeting, Peer, PeerId, PeerLink, Stage, Verification};
 use crate::engine::{Command, Verdict};
 use crate::ui::app::{Cx, unix_now};
 use crate::ui::icons::{self, Icon};
@@ -71,7 +71,7 @@ pub(super) fn show(ui: &mut Ui, cx: &mut Cx<'_>, id: PeerId) -> bool {
         ui,
         &look,
         |ui| contents(ui, &mut shared.borrow_mut(), peer, compared),
-        |ui| done = footer(ui, &mut shared.borrow_mut(), peer, compared),
+        |ui| done = footer(ui, &mut shared.borrow_mut(), meeting, peer, compared),
     );
     closed || done
 }
@@ -99,6 +99,7 @@ fn contents(ui: &mut Ui, cx: &mut Cx<'_>, peer: &Peer, compared: Compared) {
         name: strings::COMPARE_FIELD,
         hint: strings::COMPARE_HINT,
         limit: 200,
+        secret: false,
         code: true,
         wrong: compared == Compared::Different,
     };
@@ -206,7 +207,7 @@ fn number(ui: &mut Ui, cx: &mut Cx<'_>, peer: &Peer, code: bool) {
     });
 }
 
-fn footer(ui: &mut Ui, cx: &mut Cx<'_>, peer: &Peer, compared: Compared) -> bool {
+fn footer(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting, peer: &Peer, compared: Compared) -> bool {
     let mut done = false;
     let judge = |verdict| Command::Judge { peer: peer.id, verdict };
     ui.horizontal(|ui| {
@@ -238,10 +239,15 @@ fn footer(ui: &mut Ui, cx: &mut Cx<'_>, peer: &Peer, compared: Compared) -> bool
                 let third = (ui.available_width() - 2.0 * space::S) / 3.0;
                 let copy = Button::new(Kind::Secondary, strings::COPY_EVIDENCE).icon(Icon::Copy).width(third);
                 if copy.show(ui).clicked() {
-                    let (compared, when) = (cx.local.compared.trim(), when::date_and_time(unix_now()));
-                    let own = &cx.view.fingerprint;
-                    let number = &peer.safety_number;
-                    let evidence = strings::evidence(&peer.name, &peer.fingerprint, own, number, compared, &when);
+                    let evidence = strings::Evidence {
+                        when: &when::date_and_time(unix_now()),
+                        own: &cx.view.fingerprint,
+                        others: &[(&peer.name, &peer.fingerprint)],
+                        number: &peer.safety_number,
+                        compared: cx.local.compared.trim(),
+                        roster: &strings::roster_entry(meeting.roster.entry, &meeting.roster.hash),
+                    }
+                    .of_numbers();
                     ui.ctx().copy_text(evidence);
                     cx.toast(ui.ctx(), Tone::Good, strings::COPIED);
                 }
@@ -250,7 +256,7 @@ fn footer(ui: &mut Ui, cx: &mut Cx<'_>, peer: &Peer, compared: Compared) -> bool
                     cx.send(judge(Verdict::Withdrawn));
                 }
                 if Button::new(Kind::Danger, strings::LEAVE).icon(Icon::PhoneOff).width(third).show(ui).clicked() {
-                    cx.send(Command::Leave);
+                    cx.leave();
                 }
             }
         }

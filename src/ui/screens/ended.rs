@@ -5,10 +5,11 @@ use egui::Ui;
 use crate::engine::Command;
 use crate::engine::view::Ended;
 use crate::ui::app::Cx;
+use crate::ui::files::FileKind;
 use crate::ui::icons::Icon;
 use crate::ui::shortcuts::Shortcut;
-use crate::ui::theme::{control, space, tokens};
-use crate::ui::widgets::{Button, Kind, caption, card, centred, fact, icon_line, note, title};
+use crate::ui::theme::{Weight, control, size, space, tokens};
+use crate::ui::widgets::{Button, Kind, caption, card, centred, fact, icon_line, note, text, title};
 use crate::ui::{strings, when};
 
 pub(crate) fn show(ui: &mut Ui, cx: &mut Cx<'_>, ended: &Ended) -> f32 {
@@ -49,6 +50,15 @@ pub(crate) fn show(ui: &mut Ui, cx: &mut Cx<'_>, ended: &Ended) -> f32 {
                     }
                 }
             });
+            ui.add_space(space::S);
+        }
+        if ended.log {
+            let width = ui.available_width();
+            let save = Button::new(Kind::Secondary, strings::SAVE_LOG).icon(Icon::FileDown).width(width);
+            if save.show(ui).clicked() {
+                cx.ask_for_file(FileKind::Log);
+            }
+            text(ui, strings::SAVE_LOG_EXPLAINED, size::CAPTION, Weight::Regular, t.secondary);
             ui.add_space(space::S);
         }
         let again = cx.last_intent().filter(|_| ended.rejoin);

@@ -8,7 +8,7 @@ use crate::ui::app::{Cx, Sheet};
 use crate::ui::icons::{self, Icon};
 use crate::ui::shortcuts::Shortcut;
 use crate::ui::theme::{Weight, control, font, size, space, tokens};
-use crate::ui::widgets::{Button, Field, Kind, card, centred, fact, field, icon_button, icon_line, note, text};
+use crate::ui::widgets::{Button, Field, Kind, alert, card, centred, fact, field, icon_button, icon_line, note, text};
 use crate::ui::{strings, when};
 
 /// Longest text that the field takes: beyond what any invite needs, and short enough to check at every key.
@@ -41,6 +41,7 @@ fn column(ui: &mut Ui, cx: &mut Cx<'_>) {
     let check = cx.link_check();
     let wrong = matches!(check, LinkCheck::Bad(_));
     let good = matches!(check, LinkCheck::Good(_));
+    let trusted = matches!(&check, LinkCheck::Good(facts) if !doubtful(facts));
     let join_width = 104.0;
     text(ui, strings::PASTE_LINK, size::BODY, Weight::Medium, t.text);
     let (typed, pressed) = ui
@@ -52,13 +53,14 @@ fn column(ui: &mut Ui, cx: &mut Cx<'_>) {
                         name: strings::PASTE_LINK,
                         hint: strings::LINK_HINT,
                         limit: LINK_LIMIT,
+                        secret: false,
                         code: false,
                         wrong,
                     };
                     field(ui, &mut cx.local.link, &look)
                 })
                 .inner;
-            let kind = if good { Kind::Primary } else { Kind::Secondary };
+            let kind = if trusted { Kind::Primary } else { Kind::Secondary };
             let pressed = Button::new(kind, strings::JOIN).enabled(good).width(join_width).show(ui).clicked();
             (typed, pressed)
         })
@@ -81,6 +83,7 @@ fn column(ui: &mut Ui, cx: &mut Cx<'_>) {
             icon_line(ui, Icon::CircleAlert, sentence, t.danger_text);
         }
         LinkCheck::Good(facts) => {
+            link_warning(ui, &facts);
             card(ui, |ui| link_facts(ui, &facts));
         }
     }
@@ -137,18 +140,41 @@ fn divider(ui: &mut Ui) {
     ui.painter().galley(rect.center() - galley.size() / 2.0, galley, t.muted);
 }
 
+/// The warning that a link's host is not who it may be taken for, if there is one.
+pub(super) fn link_warning(ui: &mut Ui, facts: &LinkFacts) {
+    let t = tokens(ui.ctx());
+    match &facts.host {
+        Familiarity::LookAlike(known) => {
+            let name = facts.host_name.as_deref().unwrap_or(known);
+            let (words, advice) = (strings::host_look_alike(name, known), strings::host_look_alike_advice(known));
+            alert(ui, Icon::TriangleAlert, &words, &advice, t.warning);
+        }
+        Familiarity::Mismatch(name) => alert(ui, Icon::ShieldAlert, &strings::did_not_match(name), "", t.danger_text),
+        Familiarity::New | Familiarity::Met(_) | Familiarity::Verified(_) => {}
+    }
+}
+
+/// Joining should not be the obvious thing to press.
+pub(super) fn doubtful(facts: &LinkFacts) -> bool {
+    matches!(facts.host, Familiarity::LookAlike(_) | Familiarity::Mismatch(_))
+}
+
 /// What a link says about the host, the relay and its end.
 pub(super) fn link_facts(ui: &mut Ui, facts: &LinkFacts) {
     let t = tokens(ui.ctx());
     ui.spacing_mut().item_spacing.y = space::S;
     match &facts.host {
-        Familiarity::New => icon_line(ui, Icon::Info, strings::HOST_NEW, t.secondary),
-        Familiarity::Met(name) => icon_line(ui, Icon::Users, strings::host_met(name), t.text),
-        Familiarity::Verified(name) => icon_line(ui, Icon::ShieldCheck, strings::host_verified(name), t.verified),
-        Familiarity::Mismatch(name) => icon_line(ui, Icon::TriangleAlert, strings::did_not_match(name), t.danger_text),
-        Familiarity::LookAlike(name) => icon_line(ui, Icon::TriangleAlert, strings::look_alike(name), t.warning),
-    };
-    fact(ui, strings::HOST, &facts.host_fingerprint, true);
+        Familiarity::New => drop(icon_line(ui, Icon::Info, strings::HOST_NEW, t.secondary)),
+        Familiarity::Met(name) => drop(icon_line(ui, Icon::Users, strings::host_met(name), t.text)),
+        Familiarity::Verified(name) => {
+            drop(icon_line(ui, Icon::ShieldCheck, strings::host_verified(name), t.verified));
+        }
+        Familiarity::Mismatch(_) | Familiarity::LookAlike(_) => {}
+    }
+    if let Some(name) = &facts.host_name {
+        fact(ui, strings::HOST, strings::shown_name(name), false);
+    }
+    fact(ui, strings::FINGERPRINT, &facts.host_fingerprint, true);
     fact(ui, strings::RELAY, &facts.relay, false);
     let until = facts.expires.map_or_else(|| strings::NEVER_EXPIRES.to_owned(), when::date_and_time);
     fact(ui, strings::EXPIRES, until, false);

@@ -39,8 +39,13 @@ pub(crate) fn show(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting) -> f32 {
     let shown = toolbar_shown(ui, cx, meeting);
     stage::show(ui, cx, meeting, area);
     overlay::toolbar(ui, cx, meeting, area, shown);
-    let pill = overlay::state_pill(ui, cx, meeting, area);
-    let below = overlay::banners(ui, cx, meeting, area, pill);
+    // What lies over the pictures stays clear of a panel that does so too.
+    let clear = match panel {
+        Some((_, place)) => Rect::from_min_max(area.min, pos2(place.left(), area.bottom())),
+        None => area,
+    };
+    let pill = overlay::state_pills(ui, cx, meeting, clear);
+    let below = overlay::banners(ui, cx, meeting, clear, pill);
     if meeting.peers.is_empty() {
         stage::alone(ui, cx, meeting, area, below);
     }

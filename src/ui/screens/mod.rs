@@ -6,7 +6,6 @@ pub(crate) mod home;
 pub(crate) mod lobby;
 pub(crate) mod meeting;
 mod overlay;
-pub(crate) use overlay::familiarity;
 pub(crate) mod prejoin;
 mod stage;
 pub(crate) use stage::reachability;

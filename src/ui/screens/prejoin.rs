@@ -2,7 +2,7 @@
 
 use egui::{Key, Rect, Ui, pos2, vec2};
 
-use super::home::link_facts;
+use super::home::{doubtful, link_facts, link_warning};
 use crate::engine::Command;
 use crate::engine::view::{DeviceState, PreJoin};
 use crate::ui::app::Cx;
@@ -38,6 +38,9 @@ pub(crate) fn show(ui: &mut Ui, cx: &mut Cx<'_>, prejoin: &PreJoin) -> f32 {
             let words = if prejoin.link.is_some() { strings::JOIN_MEETING } else { strings::NEW_MEETING };
             text(ui, words, size::TITLE, Weight::Strong, tokens(ui.ctx()).text);
         });
+        if let Some(facts) = &prejoin.link {
+            link_warning(ui, facts);
+        }
         ui.add_space(space::S);
         let gap = space::XL;
         let left = ((ui.available_width() - gap) * 0.58).floor();
@@ -86,8 +89,14 @@ fn controls(ui: &mut Ui, cx: &mut Cx<'_>, prejoin: &PreJoin) {
     let t = tokens(ui.ctx());
     ui.spacing_mut().item_spacing.y = space::S;
     caption(ui, strings::YOUR_NAME);
-    let look =
-        Field { name: strings::YOUR_NAME, hint: strings::NAME_HINT, limit: NAME_LIMIT, code: false, wrong: false };
+    let look = Field {
+        name: strings::YOUR_NAME,
+        hint: strings::NAME_HINT,
+        limit: NAME_LIMIT,
+        secret: false,
+        code: false,
+        wrong: false,
+    };
     let typed = field(ui, &mut cx.local.name, &look);
     let entered = typed.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));
     ui.add_space(space::XS);
@@ -102,7 +111,8 @@ fn controls(ui: &mut Ui, cx: &mut Cx<'_>, prejoin: &PreJoin) {
     let words = if prejoin.link.is_some() { strings::ASK_TO_JOIN } else { strings::START_MEETING };
     let width = ui.available_width();
     let ready = !name.is_empty();
-    let pressed = Button::new(Kind::Primary, words).large().width(width).enabled(ready).show(ui).clicked();
+    let kind = if prejoin.link.as_ref().is_some_and(doubtful) { Kind::Secondary } else { Kind::Primary };
+    let pressed = Button::new(kind, words).large().width(width).enabled(ready).show(ui).clicked();
     if ready && (pressed || entered || cx.shortcut == Some(Shortcut::Enter)) {
         cx.send(Command::Enter { name });
     }

@@ -4,8 +4,9 @@ use egui::{Rect, ScrollArea, Ui, pos2, vec2};
 
 use super::prejoin::{own_preview, own_tile};
 use crate::engine::view::{Meeting, Peer, PeerLink, PortMapping, Verification};
-use crate::ui::app::{Cx, Sheet};
+use crate::ui::app::Cx;
 use crate::ui::icons::Icon;
+use crate::ui::panels::invites::Page;
 use crate::ui::textures::Source;
 use crate::ui::theme::{Weight, control, radius, size, space, tokens};
 use crate::ui::widgets::{Button, Kind, Tile, card, hairline, icon_line, note, over, text, tile};
@@ -22,7 +23,10 @@ pub(super) fn show(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting, area: Rect) 
             own_view(ui, cx, area);
         }
         peers => {
-            let inside = Rect::from_min_max(area.min, pos2(area.right(), area.bottom() - TOOLBAR)).shrink(space::S);
+            // Between the pills and the toolbar: nobody's face is covered by what is said about all.
+            let top = area.top() + space::L + control::TARGET;
+            let bottom = area.bottom() - TOOLBAR;
+            let inside = Rect::from_min_max(pos2(area.left(), top), pos2(area.right(), bottom)).shrink(space::S);
             let places = layout::grid(inside, peers.len() + 1, space::S);
             for (peer, place) in peers.iter().zip(&places) {
                 peer_tile(ui, cx, peer, *place, radius::TILE);
@@ -59,7 +63,11 @@ fn peer_tile(ui: &mut Ui, cx: &mut Cx<'_>, peer: &Peer, place: Rect, corner: u8)
         initials: &name,
         chip: &name,
         // Clear of the toolbar, which stands in the middle.
-        chip_room: if corner == 0 { (place.width() - 460.0).max(240.0) / 2.0 } else { place.width() },
+        chip_room: if corner == 0 {
+            (place.width() - 460.0).max(240.0) / 2.0
+        } else {
+            place.width() - control::TARGET - space::S
+        },
         picture,
         mirrored: false,
         mic_on: peer.mic_on,
@@ -73,16 +81,27 @@ fn peer_tile(ui: &mut Ui, cx: &mut Cx<'_>, peer: &Peer, place: Rect, corner: u8)
     if verified || peer.link == PeerLink::Connecting {
         return;
     }
-    let small = place.width() < 320.0;
-    let (said, width) = if small { ("", control::TARGET) } else { (strings::VERIFY, 116.0) };
-    let corner = place.right_top() + vec2(-width - space::S, space::S);
+    let one_of_many = corner > 0;
+    let (said, width) = if one_of_many { ("", control::TARGET) } else { (strings::VERIFY, 116.0) };
+    let corner = if one_of_many {
+        place.right_bottom() - vec2(width + space::S, control::TARGET + space::S)
+    } else {
+        place.right_top() + vec2(-width - space::S, space::S)
+    };
     let button = Rect::from_min_size(corner, vec2(width, control::TARGET));
+    // Among many it is only unseen until it is wanted: a screen reader and the keyboard find it at any time.
+    let wanted = !one_of_many
+        || peer.verification != Verification::No
+        || ui.rect_contains_pointer(place)
+        || ui.memory(|memory| memory.focused().is_some());
     over(ui, button, |ui| {
+        if !wanted {
+            ui.set_opacity(0.0);
+        }
         let words = strings::verify_button(&peer.name);
         let button = Button::new(Kind::Secondary, said).icon(Icon::Shield).name(&words).compact().width(width);
         if button.show(ui).clicked() {
-            cx.local.compared.clear();
-            cx.local.sheet = Some(Sheet::Verify(peer.id));
+            cx.open_verify(peer.id);
         }
     });
 }
@@ -106,10 +125,19 @@ pub(super) fn alone(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting, area: Rect,
             card(ui, |ui| {
                 ui.spacing_mut().item_spacing.y = space::S;
                 text(ui, strings::ALONE_TITLE, size::TITLE, Weight::Strong, t.text);
-                let Some(_) = &meeting.link else {
+                if !meeting.hosting {
                     note(ui, strings::ALONE_GUEST);
                     return;
-                };
+                }
+                let manage = Button::new(Kind::Quiet, strings::MANAGE_INVITES).icon(Icon::Users);
+                if meeting.link.is_none() {
+                    note(ui, strings::INVITES_GONE);
+                    ui.add_space(space::XS);
+                    if manage.show(ui).clicked() {
+                        cx.open_invites(Page::List);
+                    }
+                    return;
+                }
                 note(ui, strings::ALONE_EXPLAINED);
                 ui.add_space(space::XS);
                 let half = (ui.available_width() - space::S) / 2.0;
@@ -120,10 +148,12 @@ pub(super) fn alone(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting, area: Rect,
                     }
                     let code = Button::new(Kind::Secondary, strings::SHOW_QR).icon(Icon::QrCode).large().width(half);
                     if code.show(ui).clicked() {
-                        cx.local.sheet = Some(Sheet::Invite);
+                        cx.open_invites(Page::Code);
                     }
                 });
-                ui.add_space(space::XS);
+                if manage.compact().width(2.0 * half + space::S).show(ui).clicked() {
+                    cx.open_invites(Page::List);
+                }
                 hairline(ui);
                 reachability(ui, meeting);
             });

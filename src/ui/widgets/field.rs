@@ -12,6 +12,8 @@ pub(crate) struct Field<'a> {
     pub(crate) hint: &'a str,
     /// Characters at most.
     pub(crate) limit: usize,
+    /// Shown as dots.
+    pub(crate) secret: bool,
     /// Fixed width letters.
     pub(crate) code: bool,
     /// Something is wrong with what it holds.
@@ -27,6 +29,7 @@ pub(crate) fn field(ui: &mut Ui, value: &mut String, field: &Field<'_>) -> Respo
     let response = ui
         .add(
             TextEdit::singleline(value)
+                .password(field.secret)
                 .hint_text(hint)
                 .font(font(size::BODY, weight))
                 .text_color(t.text)

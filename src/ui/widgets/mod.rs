@@ -4,6 +4,7 @@ mod banner;
 mod button;
 mod column;
 mod field;
+mod menu;
 mod meter;
 mod picker;
 mod qr;
@@ -18,17 +19,21 @@ pub(crate) use banner::{Banner, BannerTone};
 pub(crate) use button::{Button, Kind, icon_button, tool_button};
 pub(crate) use column::centred;
 pub(crate) use field::{Field, field};
+pub(crate) use menu::{Entry, menu, more_button};
 pub(crate) use meter::level_meter;
 pub(crate) use picker::{Choice, picker};
 pub(crate) use qr::{link_qr, qr};
 pub(crate) use sheet::{Sheet, sheet};
 pub(crate) use spinner::spinner;
-pub(crate) use text::{caption, centred_line, fact, heading, icon_line, note, strong, text, title};
+pub(crate) use text::{
+    caption, centred_line, fact, fact_note, heading, icon_line, marked_line, note, strong, text, title,
+};
 pub(crate) use tile::{Tile, overlay_chip, tile};
 pub(crate) use toggle::{segments, switch};
 
-use egui::{Context, CornerRadius, Rect, Response, Stroke, StrokeKind, Ui};
+use egui::{Color32, Context, CornerRadius, Rect, Response, Stroke, StrokeKind, Ui};
 
+use super::icons::Icon;
 use super::theme::{self, radius, tokens};
 
 /// Paints the ring around whatever has the keyboard's focus.
@@ -62,6 +67,28 @@ pub(crate) fn card<R>(ui: &mut Ui, contents: impl FnOnce(&mut Ui) -> R) -> R {
             contents(ui)
         })
         .inner
+}
+
+/// A box in `colour` for a sentence that must not be missed.
+pub(crate) fn alert(ui: &mut Ui, icon: Icon, words: &str, advice: &str, colour: Color32) {
+    let t = tokens(ui.ctx());
+    egui::Frame::new()
+        .fill(theme::mix(t.surface, colour, 0.1))
+        .stroke(Stroke::new(1.0, theme::mix(t.hairline, colour, 0.6)))
+        .corner_radius(CornerRadius::same(radius::CARD))
+        .inner_margin(egui::Margin::symmetric(theme::space::L as i8, theme::space::M as i8))
+        .show(ui, |ui| {
+            ui.set_width(ui.available_width());
+            ui.spacing_mut().item_spacing.y = theme::space::XS;
+            let said = marked_line(ui, icon, colour, words, t.text);
+            ui.ctx().accesskit_node_builder(said.id, |node| node.set_live(egui::accesskit::Live::Polite));
+            if !advice.is_empty() {
+                ui.horizontal_top(|ui| {
+                    ui.add_space(16.0 + theme::space::S);
+                    ui.vertical(|ui| note(ui, advice));
+                });
+            }
+        });
 }
 
 /// A line across.

@@ -1,10 +1,9 @@
 //! A list to choose one from, folded into one line.
 
 use egui::accesskit::Role;
-use egui::{
-    CornerRadius, Frame, Margin, Popup, Rect, ScrollArea, Sense, Stroke, StrokeKind, Ui, WidgetInfo, pos2, vec2,
-};
+use egui::{CornerRadius, Popup, Rect, ScrollArea, Sense, Stroke, StrokeKind, Ui, WidgetInfo, pos2, vec2};
 
+use super::menu::popup_frame;
 use super::{focus_ring, hover};
 use crate::ui::icons::{self, Icon};
 use crate::ui::theme::{self, Weight, control, font, radius, size, space, tokens};
@@ -42,29 +41,17 @@ pub(crate) fn picker<T>(ui: &mut Ui, icon: Icon, name: &str, shown: &str, choice
     let response = response.on_hover_cursor(egui::CursorIcon::PointingHand);
 
     let mut picked = None;
-    Popup::menu(&response)
-        .accessible_name(name)
-        .width(width)
-        .gap(space::XS)
-        .frame(
-            Frame::new()
-                .fill(t.surface)
-                .stroke(Stroke::new(1.0, t.hairline))
-                .corner_radius(CornerRadius::same(radius::CARD))
-                .inner_margin(Margin::same(space::XS as i8))
-                .shadow(theme::shadow(t)),
-        )
-        .show(|ui| {
-            ui.set_width(width - 2.0 * space::XS);
-            ui.spacing_mut().item_spacing.y = 0.0;
-            ScrollArea::vertical().max_height(280.0).show(ui, |ui| {
-                for choice in choices {
-                    if line(ui, &choice.words, choice.chosen) {
-                        picked = Some(choice.value);
-                    }
+    Popup::menu(&response).accessible_name(name).width(width).gap(space::XS).frame(popup_frame(t)).show(|ui| {
+        ui.set_width(width - 2.0 * space::XS);
+        ui.spacing_mut().item_spacing.y = 0.0;
+        ScrollArea::vertical().max_height(280.0).show(ui, |ui| {
+            for choice in choices {
+                if line(ui, &choice.words, choice.chosen) {
+                    picked = Some(choice.value);
                 }
-            });
+            }
         });
+    });
     picked
 }
 

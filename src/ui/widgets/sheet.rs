@@ -58,6 +58,8 @@ pub(crate) fn sheet(ui: &Ui, sheet: &Sheet<'_>, contents: impl FnOnce(&mut Ui), 
             });
         });
         ui.add_space(space::M - space::S);
+        // The bar stands beside what it scrolls, in the sheet's margin.
+        ui.spacing_mut().scroll.bar_outer_margin = -space::M;
         ScrollArea::vertical().max_height(room.max(80.0)).auto_shrink([false, true]).show(ui, |ui| {
             ui.set_width(inner);
             contents(ui);

@@ -45,10 +45,21 @@ pub(crate) fn caption(ui: &mut Ui, words: &str) -> Response {
 
 /// An icon, and words beside it that wrap without running under it.
 pub(crate) fn icon_line(ui: &mut Ui, icon: Icon, words: impl Into<String>, colour: Color32) -> Response {
+    marked_line(ui, icon, colour, words, colour)
+}
+
+/// The same with the icon in a colour of its own.
+pub(crate) fn marked_line(
+    ui: &mut Ui,
+    icon: Icon,
+    mark: Color32,
+    words: impl Into<String>,
+    colour: Color32,
+) -> Response {
     ui.horizontal_top(|ui| {
         ui.spacing_mut().item_spacing.x = space::S;
         let (rect, _) = ui.allocate_exact_size(vec2(16.0, 18.0), Sense::hover());
-        icons::paint(ui, icon, egui::Rect::from_center_size(rect.center(), vec2(16.0, 16.0)), colour);
+        icons::paint(ui, icon, egui::Rect::from_center_size(rect.center(), vec2(16.0, 16.0)), mark);
         text(ui, words, size::BODY, Weight::Regular, colour)
     })
     .inner
@@ -70,6 +81,16 @@ pub(crate) fn fact(ui: &mut Ui, name: &str, value: impl Into<String>, code: bool
             let (points, weight) = if code { (size::CAPTION, Weight::Code) } else { (size::BODY, Weight::Regular) };
             text(ui, value, points, weight, t.text);
         });
+    });
+}
+
+/// What explains the value of the fact before it, below that value.
+pub(crate) fn fact_note(ui: &mut Ui, words: &str) {
+    let t = tokens(ui.ctx());
+    ui.horizontal_top(|ui| {
+        ui.spacing_mut().interact_size.y = size::CAPTION;
+        ui.add_space(FACT_NAME + space::S);
+        text(ui, words, size::CAPTION, Weight::Regular, t.secondary);
     });
 }
 

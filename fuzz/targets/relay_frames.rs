@@ -1,0 +1,9 @@
+#![no_main]
+//! See `bodies.rs`.
+
+#[path = "../bodies.rs"]
+mod bodies;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    bodies::run("relay_frames", data);
+});

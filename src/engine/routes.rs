@@ -1,0 +1,324 @@
+//! Which relays and ways a meeting may use, as the settings say: settled before anybody is contacted, and kept for the
+//! whole of it.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use crate::engine::pins::{self, PinError, Pins};
+use crate::engine::view;
+use crate::protocol::relay_address::RelayAddress;
+use crate::rendezvous::client::AddressGuard;
+use crate::settings::Settings;
+use crate::transport::sdp::CandidateKind;
+use crate::transport::{self, RouteGuard, RoutePolicy, TurnServer};
+
+/// UDP port of a TURN server when the settings name none (RFC 8656 section 18).
+const TURN_PORT: u16 = 3478;
+
+/// Why a meeting is not entered, with nobody contacted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RouteDenied {
+    /// A pin is not understood or cannot be kept.
+    #[error(transparent)]
+    Pin(#[from] PinError),
+    /// The setting names no TURN server.
+    #[error("{0:?} names no TURN server")]
+    Turn(String),
+    /// The TURN server is not among the pinned relays.
+    #[error("the TURN server {0} is not among the relays that may be used")]
+    TurnNotPinned(String),
+    /// The own address is to be hidden, and no TURN server is named that could do it.
+    #[error("the address is to be hidden without a TURN server")]
+    NoTurn,
+    /// The relay inside the app is not among the pinned relays.
+    #[error("the relay inside the app is not among the relays that may be used")]
+    OwnRelayNotPinned,
+    /// None of this machine's addresses may be used, so nobody could reach the relay inside the app.
+    #[error("none of this machine's addresses may be used")]
+    NoOwnAddress,
+    /// The link to the relay inside the app would carry this machine's addresses.
+    #[error("the relay inside the app would show the address that is to be hidden")]
+    OwnRelayShows,
+    /// The relay is this machine, so that the link would carry its address.
+    #[error("the relay {0} is this machine, whose address is to be hidden")]
+    RelayIsHere(String),
+    /// No relay of the link, or not the one of the settings, is among the pinned ones.
+    #[error("the relay {0} is not among the relays that may be used")]
+    RelayNotPinned(String),
+    /// No relay of the link can be reached without showing the own address to what is likely the host's own computer.
+    #[error("the relay {0} is likely the host's own computer, which would see the address that is to be hidden")]
+    RelayIsLikelyTheHost(String),
+}
+
+/// What the settings allow, for one meeting.
+#[derive(Debug, Default)]
+pub(crate) struct Routes {
+    hide: bool,
+    turn: Vec<TurnServer>,
+    pins: Arc<Pins>,
+}
+
+impl Routes {
+    /// Reads the settings, and the table of countries if they name one.
+    ///
+    /// # Errors
+    /// A [`RouteDenied`]: nothing may be contacted.
+    pub(crate) fn from_settings(settings: &Settings) -> Result<Self, RouteDenied> {
+        let pins = Arc::new(Pins::from_settings(settings)?);
+        let mut turn = Vec::new();
+        if let Some(wanted) = &settings.turn {
+            let (host, port) = turn_address(&wanted.server).ok_or_else(|| RouteDenied::Turn(wanted.server.clone()))?;
+            if !pins.allows_relay(&host) {
+                return Err(RouteDenied::TurnNotPinned(host));
+            }
+            let password = Zeroizing::new(wanted.password.clone());
+            turn.push(TurnServer { host, port, user: wanted.user.clone(), password });
+        }
+        if settings.hide_address && turn.is_empty() {
+            return Err(RouteDenied::NoTurn);
+        }
+        Ok(Self { hide: settings.hide_address, turn, pins })
+    }
+
+    /// What paths are held to.
+    pub(crate) fn policy(&self) -> RoutePolicy {
+        RoutePolicy { relay_only: self.hide, turn: self.turn.clone(), guard: self.guard() }
+    }
+
+    fn guard(&self) -> RouteGuard {
+        pins::guard(&self.pins)
+    }
+
+    /// What the relay's client is held to.
+    pub(crate) fn address_guard(&self) -> AddressGuard {
+        let guard = self.guard();
+        Arc::new(move |ip| guard.allows(ip))
+    }
+
+    /// Why no country is shown, though a table was named.
+    pub(crate) fn table_fault(&self) -> Option<&crate::engine::countries::TableError> {
+        self.pins.table_fault.as_ref()
+    }
+
+    /// The relays that may be used, for a sentence; empty if all may.
+    pub(crate) fn pinned_relays(&self) -> &[String] {
+        self.pins.relays()
+    }
+
+    /// Whether the relay inside the app may be offered to others.
+    ///
+    /// # Errors
+    /// [`RouteDenied::OwnRelayShows`] or [`RouteDenied::OwnRelayNotPinned`].
+    pub(crate) fn check_own_relay(&self) -> Result<(), RouteDenied> {
+        if self.hide {
+            Err(RouteDenied::OwnRelayShows)
+        } else if !self.pins.relays().is_empty() {
+            Err(RouteDenied::OwnRelayNotPinned)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Of the addresses of the relay inside the app, those that a link may offer.
+    pub(crate) fn offered(&self, mut addresses: Vec<RelayAddress>) -> Vec<RelayAddress> {
+        addresses.retain(|address| address.ip().is_none_or(|ip| self.pins.allows(ip)));
+        addresses
+    }
+
+    /// Whether a meeting may be hosted through this relay. `own` are this machine's addresses.
+    ///
+    /// # Errors
+    /// [`RouteDenied::RelayNotPinned`] or [`RouteDenied::RelayIsHere`].
+    pub(crate) fn check_relay(&self, relay: &RelayAddress, own: &[IpAddr]) -> Result<(), RouteDenied> {
+        if !self.pins.allows_relay(relay.host()) {
+            return Err(RouteDenied::RelayNotPinned(relay.to_host_and_port()));
+        }
+        match relay.ip() {
+            Some(ip) if self.hide && !ip.is_loopback() && own.contains(&ip) => {
+                Err(RouteDenied::RelayIsHere(relay.to_host_and_port()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Of a link's relays, those that may be contacted: all, or the pinned ones.
+    ///
+    /// The relay inside the app of a host has no certificate and no name; whoever connects to it shows the host an
+    /// address. If that is to be hidden, such a relay must have been pinned by the person.
+    ///
+    /// # Errors
+    /// [`RouteDenied::RelayNotPinned`] or [`RouteDenied::RelayIsLikelyTheHost`], if none is left.
+    pub(crate) fn usable(&self, relays: &[RelayAddress]) -> Result<Vec<RelayAddress>, RouteDenied> {
+        let pinned = |relay: &&RelayAddress| self.pins.allows_relay(relay.host());
+        let hidden = |relay: &&RelayAddress| {
+            !self.hide || relay.tls() || relay.ip().is_none() || self.pins.names_relay(relay.host())
+        };
+        let usable: Vec<RelayAddress> = relays.iter().filter(pinned).filter(hidden).cloned().collect();
+        if !usable.is_empty() {
+            return Ok(usable);
+        }
+        let shown = relays.first().map(RelayAddress::to_host_and_port).unwrap_or_default();
+        match relays.iter().any(|relay| self.pins.allows_relay(relay.host())) {
+            true => Err(RouteDenied::RelayIsLikelyTheHost(shown)),
+            false => Err(RouteDenied::RelayNotPinned(shown)),
+        }
+    }
+
+    /// Whether the local network may be asked where a meeting's relay is: the answer would be a relay that nobody pinned,
+    /// and the question itself shows this machine.
+    pub(crate) fn may_seek_on_lan(&self) -> bool {
+        !self.hide && self.pins.relays().is_empty()
+    }
+
+    /// A route as it is shown.
+    pub(crate) fn shown(&self, route: &transport::Route) -> view::Route {
+        view::Route {
+            relayed: route.relayed,
+            local: route.local.to_string(),
+            remote: route.remote.to_string(),
+            local_kind: kind(route.local_kind),
+            remote_kind: kind(route.remote_kind),
+            country: self.pins.country(route.remote.ip()).map(|country| country.to_string()),
+        }
+    }
+}
+
+fn kind(kind: CandidateKind) -> view::RouteKind {
+    match kind {
+        CandidateKind::Host => view::RouteKind::Host,
+        CandidateKind::Reflexive => view::RouteKind::Reflexive,
+        CandidateKind::Relay => view::RouteKind::Relay,
+    }
+}
+
+/// Reads `turn.example`, `turn.example:3478`, `192.0.2.1:3478` or `[2001:db8::1]:3478`.
+fn turn_address(text: &str) -> Option<(String, u16)> {
+    let text = text.trim();
+    let (host, port) = if let Ok(address) = text.parse::<SocketAddr>() {
+        (address.ip().to_string(), address.port())
+    } else if text.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() {
+        (text.to_owned(), TURN_PORT)
+    } else {
+        match text.rsplit_once(':') {
+            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => {
+                (host.to_owned(), port.parse().ok()?)
+            }
+            Some(_) => return None,
+            None => (text.to_owned(), TURN_PORT),
+        }
+    };
+    let address = RelayAddress::new(&host, port, false).ok()?;
+    Some((address.host().to_owned(), address.port()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Turn;
+
+    fn turn(server: &str) -> Option<Turn> {
+        Some(Turn { server: server.into(), user: "u".into(), password: "p".into() })
+    }
+
+    fn hiding(only_relays: &[&str]) -> Settings {
+        let only_relays = only_relays.iter().map(|relay| (*relay).to_owned()).collect();
+        Settings { hide_address: true, turn: turn("turn.example"), only_relays, ..Settings::default() }
+    }
+
+    fn relays(texts: &[&str]) -> Vec<RelayAddress> {
+        texts.iter().map(|text| RelayAddress::from_setting(text).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_turn_server_is_a_host_and_a_port() {
+        let of = |text: &str| turn_address(text);
+        assert_eq!(of("Turn.Example"), Some(("turn.example".into(), 3478)));
+        assert_eq!(of(" turn.example:5000 "), Some(("turn.example".into(), 5000)));
+        assert_eq!(of("192.0.2.1"), Some(("192.0.2.1".into(), 3478)));
+        assert_eq!(of("[2001:db8::1]:99"), Some(("2001:db8::1".into(), 99)));
+        assert_eq!(of("2001:db8::1"), Some(("2001:db8::1".into(), 3478)));
+        for bad in [
+            "",
+            "turn:turn.example",
+            "turns://turn.example",
+            "turn.example:0",
+            "turn.example:x",
+            "a b",
+            "turn.example:99999",
+        ] {
+            assert_eq!(of(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn hiding_without_a_turn_server_is_refused_before_anything_begins() {
+        let settings = Settings { turn: None, ..hiding(&[]) };
+        assert!(matches!(Routes::from_settings(&settings), Err(RouteDenied::NoTurn)));
+        let settings = Settings { turn: turn("turn:x"), ..hiding(&[]) };
+        assert!(matches!(Routes::from_settings(&settings), Err(RouteDenied::Turn(_))));
+        let policy = Routes::from_settings(&hiding(&[])).unwrap().policy();
+        assert!(policy.relay_only && policy.turn.len() == 1);
+    }
+
+    #[test]
+    fn a_pin_on_relays_holds_for_turn_servers_too() {
+        let settings = hiding(&["relay.example"]);
+        assert!(
+            matches!(Routes::from_settings(&settings), Err(RouteDenied::TurnNotPinned(host)) if host == "turn.example")
+        );
+        assert!(Routes::from_settings(&hiding(&["relay.example", "turn.example"])).is_ok());
+    }
+
+    #[test]
+    fn whoever_hides_offers_no_address_of_this_machine() {
+        let routes = Routes::from_settings(&hiding(&[])).unwrap();
+        let own = ["192.0.2.5".parse().unwrap()];
+        assert!(matches!(routes.check_own_relay(), Err(RouteDenied::OwnRelayShows)));
+        let here = &relays(&["ws://192.0.2.5:7770"])[0];
+        assert!(matches!(routes.check_relay(here, &own), Err(RouteDenied::RelayIsHere(_))));
+        assert!(routes.check_relay(&relays(&["relay.example"])[0], &own).is_ok());
+        assert!(!routes.may_seek_on_lan());
+        let open = Routes::default();
+        assert!(open.check_own_relay().is_ok() && open.check_relay(here, &own).is_ok() && open.may_seek_on_lan());
+    }
+
+    #[test]
+    fn whoever_hides_does_not_show_up_at_a_hosts_own_relay() {
+        let routes = Routes::from_settings(&hiding(&[])).unwrap();
+        let own = relays(&["ws://192.0.2.7:7770", "ws://[2001:db8::7]:7770"]);
+        assert!(
+            matches!(routes.usable(&own), Err(RouteDenied::RelayIsLikelyTheHost(shown)) if shown == "192.0.2.7:7770")
+        );
+        let mixed = relays(&["ws://192.0.2.7:7770", "wss://relay.example", "ws://relay.example"]);
+        assert_eq!(routes.usable(&mixed).unwrap(), mixed[1..]);
+        let vouched = Routes::from_settings(&hiding(&["192.0.2.7", "turn.example"])).unwrap();
+        assert_eq!(vouched.usable(&own).unwrap(), own[..1]);
+    }
+
+    #[test]
+    fn a_link_offers_own_addresses_in_pinned_networks_alone() {
+        let settings = Settings { only_networks: vec!["10.8.0.0/16".into()], ..Settings::default() };
+        let routes = Routes::from_settings(&settings).unwrap();
+        let own = relays(&["ws://192.168.1.5:7770", "ws://10.8.0.2:7770"]);
+        assert_eq!(routes.offered(own.clone()), own[1..]);
+        assert_eq!(Routes::default().offered(own.clone()), own);
+    }
+
+    #[test]
+    fn a_link_is_followed_to_pinned_relays_alone() {
+        let settings = Settings { only_relays: vec!["relay.example".into()], ..Settings::default() };
+        let routes = Routes::from_settings(&settings).unwrap();
+        let link = relays(&["wss://other.example", "wss://relay.example"]);
+        assert_eq!(routes.usable(&link).unwrap(), link[1..]);
+        assert!(
+            matches!(routes.usable(&link[..1]), Err(RouteDenied::RelayNotPinned(shown)) if shown == "other.example:443")
+        );
+        assert!(matches!(routes.check_relay(&link[0], &[]), Err(RouteDenied::RelayNotPinned(_))));
+        assert!(matches!(routes.check_own_relay(), Err(RouteDenied::OwnRelayNotPinned)));
+        assert!(!routes.may_seek_on_lan());
+        assert_eq!(Routes::default().usable(&link).unwrap(), link);
+    }
+}

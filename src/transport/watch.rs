@@ -1,0 +1,130 @@
+//! What keeps an eye on a path that runs: its state, the pair that ICE chose, whether its driver lives.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use rtc::rtp;
+use tokio::sync::mpsc;
+use webrtc::media_stream::track_local::TrackLocal;
+use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
+use webrtc::peer_connection::{PeerConnection, RTCIceCandidate, RTCIceCandidateType, RTCStatsReport};
+use webrtc::rtp_transceiver::RtpSender;
+
+use super::interceptors::Shared;
+use super::path::{Gathering, Named, PathEvent, header, lock};
+use super::policy::{RoutePolicy, RouteRefusal};
+use super::sdp::{CandidateKind, PT_VIDEO};
+use super::stats::Route;
+
+/// How often the route is looked at.
+const ROUTE_EVERY: Duration = Duration::from_secs(1);
+/// And while a connection waits for it.
+const ROUTE_SOON: Duration = Duration::from_millis(20);
+
+/// The part of a path that runs by itself until the path is closed.
+pub(super) struct Watch {
+    pub(super) connection: Arc<dyn PeerConnection>,
+    /// Leads to the transports below.
+    pub(super) sender: Arc<dyn RtpSender>,
+    pub(super) video: Arc<TrackLocalStaticRTP>,
+    pub(super) video_ssrc: u32,
+    pub(super) policy: RoutePolicy,
+    pub(super) shared: Arc<Shared>,
+    pub(super) named: Arc<Mutex<Named>>,
+    pub(super) gathering: Arc<Mutex<Gathering>>,
+    pub(super) connected: Arc<AtomicBool>,
+    pub(super) refusal: Arc<OnceLock<RouteRefusal>>,
+    pub(super) events: mpsc::Sender<PathEvent>,
+}
+
+impl Watch {
+    /// Passes on what must not be lost, and watches the route and the driver. A route outside the policy ends the path.
+    pub(super) async fn run(self, mut lifecycle: mpsc::UnboundedReceiver<PathEvent>) {
+        let mut known: Option<Route> = None;
+        // ICE and DTLS are through, and nobody has been told.
+        let mut waiting = false;
+        let mut tick = tokio::time::interval(ROUTE_EVERY);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let mut event = None;
+            tokio::select! {
+                told = lifecycle.recv() => match told {
+                    Some(PathEvent::Connected) => waiting = true,
+                    Some(told) => event = Some(told),
+                    None => return,
+                },
+                _ = tick.tick() => {
+                    // A driver that died leaves no other sign.
+                    let kick = rtp::Packet { header: header(self.video_ssrc, PT_VIDEO, 0, 0), payload: Bytes::new() };
+                    if self.video.write_rtp(kick).await.is_err() {
+                        let _ = self.events.send(PathEvent::Failed).await;
+                        return;
+                    }
+                    if self.policy.restricts() && lock(&self.gathering).found_nothing(Instant::now()) {
+                        event = Some(PathEvent::RouteRefused(RouteRefusal::NoRelay));
+                    }
+                }
+                () = tokio::time::sleep(ROUTE_SOON), if waiting => {}
+            }
+            let route = route(&self.sender, &self.named).await;
+            if let Some(refusal) = route.as_ref().and_then(|route| self.policy.check_route(route).err()) {
+                return self.refuse(refusal).await;
+            }
+            // Under a policy nothing flows before the route has been held to it.
+            if waiting && (route.is_some() || !self.policy.restricts()) {
+                waiting = false;
+                self.connected.store(true, Ordering::Release);
+                self.shared.held.store(false, Ordering::Release);
+                if self.events.send(PathEvent::Connected).await.is_err() {
+                    return;
+                }
+            }
+            if let Some(event) = event
+                && self.events.send(event).await.is_err()
+            {
+                return;
+            }
+            if let Some(route) = route.filter(|route| known != Some(*route)) {
+                known = Some(route);
+                if self.events.send(PathEvent::RouteChanged(route)).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn refuse(&self, refusal: RouteRefusal) {
+        self.shared.held.store(true, Ordering::Release);
+        let _ = self.refusal.set(refusal);
+        self.connected.store(false, Ordering::Release);
+        // Closing tears everything down whatever it reports.
+        let _ = self.connection.close().await;
+        let _ = self.events.send(PathEvent::RouteRefused(refusal)).await;
+    }
+}
+
+/// The pair that ICE selected. What an address of the peer's is, the peer's candidates say; one that they do not name
+/// was seen in a check alone.
+pub(super) async fn route(sender: &Arc<dyn RtpSender>, named: &Mutex<Named>) -> Option<Route> {
+    let transport = sender.transport().await.ok()??;
+    let pair = transport.ice_transport().get_selected_candidate_pair().await.ok()??;
+    let address = |c: &RTCIceCandidate| Some(SocketAddr::new(c.address.parse().ok()?, c.port));
+    let kind = |c: &RTCIceCandidate| match c.typ {
+        RTCIceCandidateType::Host => CandidateKind::Host,
+        RTCIceCandidateType::Relay => CandidateKind::Relay,
+        _ => CandidateKind::Reflexive,
+    };
+    let (local, remote) = (address(pair.local())?, address(pair.remote())?);
+    let remote_kind = lock(named).kind(remote).unwrap_or_else(|| kind(pair.remote()));
+    Some(Route::new((local, kind(pair.local())), (remote, remote_kind)))
+}
+
+/// The round trip of the selected pair's last ICE check.
+pub(super) fn check_rtt(report: &RTCStatsReport) -> Option<Duration> {
+    let selected = &report.transport()?.selected_candidate_pair_id;
+    let seconds = report.candidate_pairs().find(|pair| pair.stats.id == *selected)?.current_round_trip_time;
+    Some(seconds).filter(|s| s.is_finite() && *s > 0.0 && *s < 60.0).map(Duration::from_secs_f64)
+}
