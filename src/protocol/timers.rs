@@ -23,6 +23,9 @@ pub const SILENCE: Duration = Duration::from_secs(30);
 pub const SILENCE_AFTER_LEAVING: Duration = Duration::from_secs(10);
 /// Silence of the host after which others believe whoever it named as heir.
 pub const HOST_QUIET: Duration = Duration::from_secs(10);
+/// A member that has answered none of the pings of so long a time may not have heard them. Less than [`HOST_QUIET`], by what a
+/// ping may be held up.
+pub const HEED: Duration = Duration::from_secs(8);
 /// How long after a silence a host takes its heir's word that it was lost: the heir's claim is among the first things to
 /// arrive.
 pub const YIELD: Duration = Duration::from_secs(30);

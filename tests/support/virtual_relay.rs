@@ -63,6 +63,8 @@ pub(crate) struct Node {
     pub(crate) conn: Option<ConnId>,
     pub(crate) events: Vec<Event>,
     pub(crate) admit_all: bool,
+    /// Its program has ended without a word.
+    pub(crate) crashed: bool,
     pub(crate) sent: usize,
     /// Sends this many numbered candidates to each peer with every session.
     pub(crate) candidates: usize,
@@ -129,7 +131,8 @@ impl Network {
 
     /// Adds a member and connects it.
     pub(crate) fn add(&mut self, meeting: Meeting) -> usize {
-        let node = Node { meeting, conn: None, events: Vec::new(), admit_all: false, sent: 0, candidates: 0 };
+        let node =
+            Node { meeting, conn: None, events: Vec::new(), admit_all: false, crashed: false, sent: 0, candidates: 0 };
         self.nodes.push(node);
         let at = self.nodes.len() - 1;
         self.connect(at);
@@ -150,6 +153,12 @@ impl Network {
         }
         self.nodes[at].meeting.handle_relay_up(self.now);
         self.drain(at);
+    }
+
+    /// The program of a member ends without a word.
+    pub(crate) fn crash(&mut self, at: usize) {
+        self.nodes[at].crashed = true;
+        self.disconnect(at);
     }
 
     /// Cuts the connection; what is on the way to or from it is lost.
@@ -204,7 +213,8 @@ impl Network {
     /// One delivery or one timeout, not later than `end`.
     pub(crate) fn step(&mut self, end: Instant) -> bool {
         let delivery = self.queue.keys().next().copied();
-        let timer = (0..self.nodes.len()).filter_map(|at| Some((self.nodes[at].meeting.poll_timeout()?, at))).min();
+        let running = (0..self.nodes.len()).filter(|at| !self.nodes[*at].crashed);
+        let timer = running.filter_map(|at| Some((self.nodes[at].meeting.poll_timeout()?, at))).min();
         let due = [delivery.map(|(at, _)| at), timer.map(|(at, _)| at)].into_iter().flatten().min();
         let Some(due) = due.filter(|due| *due <= end) else { return false };
         self.now = self.now.max(due);
@@ -223,7 +233,10 @@ impl Network {
                 let Some((_, at)) = timer else { return false };
                 self.nodes[at].meeting.handle_timeout(self.now);
                 let next = self.nodes[at].meeting.poll_timeout();
-                assert!(next.is_none_or(|next| next > self.now), "a timer that is due again would spin forever");
+                assert!(
+                    next.is_none_or(|next| next > self.now),
+                    "a timer of {at} that is due again would spin forever"
+                );
                 self.drain(at);
             }
         }

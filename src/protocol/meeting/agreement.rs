@@ -4,11 +4,15 @@ use std::time::Instant;
 
 use super::core::Core;
 use super::event::{Event, PeerNo, Violation};
+use super::peer::Peer;
 use crate::crypto::entropy::secret;
-use crate::protocol::group_code::{Code, CodeError, Collector, Participant, PeopleHash, sign_set};
+use crate::protocol::group_code::{Code, CodeError, Collector, Participant, PeopleHash, Round, sign_set};
 use crate::protocol::log::Record;
-use crate::protocol::timers::{CODE_AGAIN, CODE_SETTLE};
+use crate::protocol::timers::{CODE_AGAIN, CODE_SETTLE, earlier};
 use crate::protocol::wire::Message;
+
+/// In a member's code open: whichever the host draws.
+const ANY_ROUND: Round = [0; 16];
 
 #[derive(Default)]
 pub(super) struct Agreement {
@@ -16,7 +20,7 @@ pub(super) struct Agreement {
     participant: Option<Participant>,
     collector: Option<Collector>,
     code: Option<Code>,
-    /// Host: when to begin a round.
+    /// When to begin a round, or to ask the host for one.
     due: Option<Instant>,
     /// When the last round began: one a second, so that a host cannot try many.
     begun: Option<Instant>,
@@ -48,10 +52,11 @@ impl Core {
         self.renew_agreement_with(now);
     }
 
-    /// Somebody can be talked to who could not: as the host, begins a round if there is no code yet.
+    /// Somebody can be talked to who could not: if there is no code yet, a host begins a round, and others wait for one.
     pub(super) fn renew_agreement_with(&mut self, now: Instant) {
-        if self.is_host() && self.agreement.code.is_none() && self.agreement.due.is_none() {
-            self.agreement.due = Some(now + CODE_SETTLE);
+        if self.agreement.code.is_none() {
+            let due = now + if self.is_host() { CODE_SETTLE } else { CODE_AGAIN };
+            self.agreement.due = earlier(self.agreement.due, Some(due));
         }
     }
 
@@ -61,17 +66,36 @@ impl Core {
         }
         self.agreement.due = None;
         let Some(seat) = self.seat.as_ref().filter(|seat| !seat.forked) else { return };
-        let others = seat.roster.current().members.len() - 1;
-        if !self.is_host() || self.agreement.code.is_some() || others == 0 {
+        let (others, people) = (seat.roster.current().members.len() - 1, seat.roster.current().people());
+        if self.agreement.code.is_some() || others == 0 {
             return;
         }
         self.agreement.due = Some(now + CODE_AGAIN);
-        if self.paired().len() < others {
+        let hears = |no: &PeerNo| self.peers.get(no).is_some_and(Peer::is_drained);
+        if !self.is_host() {
+            // The host may think that everyone has one: we were elsewhere when it came about.
+            if let Some(host) = self.host_peer().filter(hears) {
+                self.send(host, &Message::CodeOpen { round: ANY_ROUND, people });
+            }
+        } else if self.paired().len() < others {
             // Not everyone can be talked to yet; their session will say when.
             self.agreement.due = None;
+        } else if self.paired().iter().all(hears) {
+            self.open_round(now);
+        }
+    }
+
+    /// A member has no code for these people.
+    fn handle_ask(&mut self, now: Instant, people: PeopleHash) {
+        let Some(seat) = self.seat.as_ref().filter(|seat| !seat.forked) else { return };
+        let recent = self.agreement.begun.is_some_and(|begun| now < begun + CODE_AGAIN);
+        if recent || people != seat.roster.current().people() {
             return;
         }
-        self.open_round(now);
+        if self.agreement.code.take().is_some() {
+            self.events.push_back(Event::Code(None));
+        }
+        self.agreement.due = Some(now);
     }
 
     fn open_round(&mut self, now: Instant) {
@@ -96,6 +120,10 @@ impl Core {
         let outcome = match message {
             Message::CodeOpen { round, people } if from_host => {
                 self.join_round(now, no, round, people);
+                Ok(())
+            }
+            Message::CodeOpen { round: ANY_ROUND, people } if self.is_host() => {
+                self.handle_ask(now, people);
                 Ok(())
             }
             Message::CodeSet { round, signature, set } if from_host => {
@@ -129,9 +157,13 @@ impl Core {
                 let done = collector.handle_reveal(index, &round, value).map(|values| values.is_some());
                 done.and_then(|done| if done { self.reveal_all(now) } else { Ok(()) })
             }
-            // A step meant for whoever hosted a moment ago.
-            Message::CodeCommit { .. } | Message::CodeReveal { .. } => Ok(()),
-            Message::CodeOpen { .. } | Message::CodeSet { .. } | Message::CodeValues { .. } if self.was_host(no) => {
+            // A step meant for whoever hosted a moment ago, or from whoever does as of an entry that is still on its way here.
+            Message::CodeCommit { .. }
+            | Message::CodeReveal { .. }
+            | Message::CodeOpen { .. }
+            | Message::CodeSet { .. }
+            | Message::CodeValues { .. } => {
+                self.counters.out_of_turn += 1;
                 Ok(())
             }
             other => return Err(Violation::OutOfPlace(other.kind())),
@@ -142,12 +174,6 @@ impl Core {
         })
     }
 
-    /// Whether somebody hosted under an entry that is still remembered.
-    fn was_host(&self, no: PeerNo) -> bool {
-        let (Some(seat), Some(peer)) = (&self.seat, self.peers.get(&no)) else { return false };
-        seat.roster.has_been_hosted_by(peer.index)
-    }
-
     fn join_round(&mut self, now: Instant, host: PeerNo, round: [u8; 16], people: PeopleHash) {
         let Some(seat) = self.seat.as_ref().filter(|seat| !seat.forked) else { return };
         let too_soon = self.agreement.begun.is_some_and(|begun| now < begun + CODE_SETTLE / 2);
@@ -155,6 +181,7 @@ impl Core {
             return;
         }
         self.agreement.begun = Some(now);
+        self.agreement.due = Some(now + CODE_AGAIN + CODE_AGAIN);
         if self.agreement.code.take().is_some() {
             self.events.push_back(Event::Code(None));
         }

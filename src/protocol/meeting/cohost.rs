@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::core::Core;
-use super::event::{Event, PeerNo, Violation};
+use super::event::{Event, PeerNo};
 use crate::protocol::roster::MemberRole;
 use crate::protocol::wire::Waiting;
 
@@ -44,14 +44,13 @@ impl Vestibule {
 }
 
 impl Core {
-    /// The host tells its co-hosts who waits; from anyone else that is not true.
-    pub(super) fn handle_waiting(&mut self, no: PeerNo, list: Vec<Waiting>) -> Result<(), Violation> {
+    /// The host tells its co-hosts who waits. From anyone else it is not taken: perhaps they host as of an entry that is still
+    /// on its way here, and will say it again when somebody comes or goes.
+    pub(super) fn handle_waiting(&mut self, no: PeerNo, list: Vec<Waiting>) {
         if self.host_peer() != Some(no) {
-            return Err(Violation::OutOfPlace("waiting"));
-        }
-        if self.seat.as_ref().is_some_and(|seat| seat.own_role() == MemberRole::CoHost) {
+            self.counters.out_of_turn += 1;
+        } else if self.seat.as_ref().is_some_and(|seat| seat.own_role() == MemberRole::CoHost) {
             self.told_waiting = Some(list);
         }
-        Ok(())
     }
 }

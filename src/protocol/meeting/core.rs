@@ -22,6 +22,7 @@ use crate::protocol::invite::room_id;
 use crate::protocol::link::LinkError;
 use crate::protocol::log::{Log, Record, key_id};
 use crate::protocol::roster::EntryHash;
+use crate::protocol::timers::PING;
 use crate::protocol::wire::{DeclineReason, LeaveReason, Message, Request, Waiting};
 
 /// Sessions at a time, in whatever phase: everyone who can wait at the door and come through it, several times over.
@@ -56,6 +57,8 @@ pub(super) struct Core {
     pub(super) counters: Counters,
     pub(super) log: Log,
     pub(super) over: bool,
+    /// When it was last looked at whether there is a host.
+    watched: Instant,
     /// A session that turned out to be that with a member: from now on under the member's number.
     pub(super) moved: Option<(PeerNo, PeerNo)>,
     /// What co-hosts ask for, for the door to act on.
@@ -96,6 +99,7 @@ impl Core {
             counters: Counters::default(),
             log: Log::default(),
             over: false,
+            watched: opened.at,
             moved: None,
             requests: Vec::new(),
             told_waiting: None,
@@ -194,6 +198,8 @@ impl Core {
         }
         peer.heard(now);
         if std::mem::take(&mut peer.silent) {
+            peer.timers.stop(PeerTimer::Pair);
+            self.pairs.forget(no);
             self.events.push_back(Event::HeardAgain { peer: no });
         }
         let ordered = received.ordered.into_iter().map(|bytes| (true, bytes));
@@ -280,7 +286,10 @@ impl Core {
                 self.handle_head(now, no, &head);
                 return Ok(());
             }
-            Message::Waiting(list) => return self.handle_waiting(no, list),
+            Message::Waiting(list) => {
+                self.handle_waiting(no, list);
+                return Ok(());
+            }
             Message::Request(request) => {
                 self.requests.push((no, request));
                 return Ok(());
@@ -511,6 +520,17 @@ impl Core {
 
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         self.answers.handle_timeout(now);
+        // What comes of one deadline may make another due at once: a new host is called, say. Twice is enough, and a
+        // third time is the caller's.
+        for _ in 0..2 {
+            self.handle_deadlines(now);
+            if self.timeout().is_none_or(|at| at > now) {
+                return;
+            }
+        }
+    }
+
+    fn handle_deadlines(&mut self, now: Instant) {
         for no in self.peers.keys().copied().collect::<Vec<_>>() {
             self.handle_peer_timeout(now, no);
         }
@@ -521,8 +541,15 @@ impl Core {
             return;
         }
         self.handle_pairs_timeout(now);
-        self.handle_seat_timeout(now);
         self.handle_agreement_timeout(now);
+        if self.watch_due().is_some_and(|at| at <= now) {
+            self.watched = now;
+            self.watch(now);
+        }
+    }
+
+    fn watch_due(&self) -> Option<Instant> {
+        (self.seat.is_some() && !self.is_host()).then(|| self.watched + PING)
     }
 
     fn handle_peer_timeout(&mut self, now: Instant, no: PeerNo) {
@@ -541,13 +568,16 @@ impl Core {
                 (PeerTimer::Ping, Phase::Member) => {
                     peer.ping(now);
                     self.tell_head(no);
-                    self.consider_succession(now);
                 }
                 (PeerTimer::Silence, Phase::Waiting) if self.seat.is_some() => {
                     self.part(now, no, Departure::Dropped, None);
                 }
                 (PeerTimer::Silence, Phase::Waiting | Phase::Member) => {
                     peer.silent = true;
+                    // Perhaps each of the two holds on to another session.
+                    if peer.is_member() && !peer.gone {
+                        peer.timers.hasten(PeerTimer::Pair, now);
+                    }
                     self.events.push_back(Event::Silent { peer: no });
                     self.consider_succession(now);
                 }
@@ -599,7 +629,7 @@ impl Core {
         let own = [self.keys.timeout(), self.answers.timeout()];
         let meeting = match self.over {
             true => [None; 3],
-            false => [self.pairs.timeout(), self.seat_timeout(), self.agreement.timeout()],
+            false => [self.pairs.timeout(), self.agreement.timeout(), self.watch_due()],
         };
         earliest(self.peers.values().map(Peer::timeout).chain(own).chain(meeting))
     }

@@ -293,7 +293,7 @@ impl Door {
             core.decline(now, no, DeclineReason::Declined);
             return Err(MeetingError::Unlistable);
         }
-        let (identity, name) = (listed.identity, listed.name.clone());
+        let (identity, name, static_key) = (listed.identity, listed.name.clone(), listed.static_key);
         let signed = core.certify(now, Operation::Admit, index, |entry| {
             entry.members.push(listed);
             entry.next_index += 1;
@@ -301,7 +301,7 @@ impl Door {
         let Some(signed) = signed else { return Err(MeetingError::Unlistable) };
         self.admitted.insert(identity);
         let Some(peer) = core.peers.get_mut(&no) else { return Err(MeetingError::NoSuchPeer) };
-        (peer.phase, peer.index) = (Phase::Member, index);
+        (peer.phase, peer.index, peer.static_key) = (Phase::Member, index, static_key);
         peer.timers.stop(PeerTimer::Phase);
         if let Some(held) = self.invites.get_mut(&peer.invite) {
             held.used_by.get_or_insert(identity);
@@ -338,6 +338,7 @@ impl Door {
     /// Acts on what a co-host asks for, if it still is one. What can no longer be done is not an error: it was asked in time.
     pub(super) fn handle_request(&mut self, core: &mut Core, now: Instant, from: PeerNo, request: Request) {
         if core.role_of(from) != MemberRole::CoHost {
+            core.counters.out_of_turn += 1;
             return;
         }
         match request {

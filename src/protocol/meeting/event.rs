@@ -375,6 +375,9 @@ pub struct Counters {
     pub bad_entries: u64,
     /// Steps of a group code refused.
     pub bad_codes: u64,
+    /// What only a host may say, or may be asked by a co-host, said by or to somebody who is not that: forged, or sent while the
+    /// list was changing.
+    pub out_of_turn: u64,
     /// Sender keys refused: their generation did not rise.
     pub stale_keys: u64,
     /// Calls for another suite, refused with a word.

@@ -227,7 +227,7 @@ impl Approach {
                 core.events.push_back(Event::Entered { own_index: your_index, meeting });
                 if let (Some(host), Some(peer)) = (host, core.peers.get_mut(&no)) {
                     peer.phase = Phase::Member;
-                    (peer.index, peer.name) = (host.index, host.name.clone());
+                    (peer.index, peer.name, peer.static_key) = (host.index, host.name.clone(), host.static_key);
                     let (identity, name, index) = (host.identity, host.name, host.index);
                     core.events.push_back(Event::Joined { peer: no, identity, name, index });
                 }

@@ -173,6 +173,8 @@ impl PeerKeys {
         self.check(key.generation)?;
         let before = self.newest.as_ref().map(|key| key.generation);
         self.older.extend(before.map(|before| (before, now + KEY_RETIRE)));
+        // One that waits is overtaken: its entry has taken longer than this one's.
+        self.held.take_if(|(held, ..)| *held <= key.generation);
         self.newest = Some(key);
         let surplus = (self.older.len() + 1).saturating_sub(MAX_LIVE);
         Ok(self.older.drain(..surplus).map(|(generation, _)| generation).collect())
@@ -374,5 +376,9 @@ mod tests {
         assert_eq!(hold(&mut keys, 3), Ok(()));
         assert!(keys.take_held().is_some_and(|(generation, roster, _)| (generation, roster) == (3, [3; 32])));
         assert!(keys.take_held().is_none());
+        assert_eq!(hold(&mut keys, 4), Ok(()));
+        let overtaking = SenderKey { generation: 5, base: Secret::new([1; 32]) };
+        assert_eq!(keys.receive(Instant::now(), overtaking), Ok(Vec::new()));
+        assert!(keys.take_held().is_none(), "it would no longer rise");
     }
 }

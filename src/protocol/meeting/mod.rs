@@ -70,7 +70,7 @@ use crate::protocol::relay_address::RelayAddress;
 use crate::protocol::roster::chain::enthrone;
 use crate::protocol::roster::{Entry, Listed, MemberRole, NOBODY, Operation, Roster, Signed};
 use crate::protocol::timers::earlier;
-use crate::protocol::wire::{LeaveReason, Message, Request, clean_name};
+use crate::protocol::wire::{DeclineReason, LeaveReason, Message, Request, clean_name};
 
 /// People in a meeting, the host among them. A mesh of more would have each send its picture too many times; everything below
 /// counts in maps, and this constant is the limit.
@@ -286,8 +286,11 @@ impl Meeting {
                 }
                 outcome
             }
-            // Somebody who knocked at a door that we have handed over.
-            None => Err(Violation::OutOfPlace(message.kind())),
+            // Somebody who knocks at a door that we have handed over.
+            None => {
+                self.core.decline(now, no, DeclineReason::Unanswered);
+                Ok(())
+            }
         }
     }
 
@@ -318,6 +321,8 @@ impl Meeting {
                 self.vestibule.update(&mut self.core, Vec::new());
                 self.core.take_charge(now);
                 self.core.renew_agreement(now);
+                // Whoever is to be called is called now.
+                self.core.handle_timeout(now);
             }
             (false, Some(door)) => {
                 door.close(&mut self.core, now);
@@ -485,9 +490,8 @@ impl Meeting {
 
     /// Leaves the meeting to whoever is to take over. Without an heir it ends for everyone, as by [`leave`](Self::leave).
     pub fn leave_to_heir(&mut self, now: Instant) {
-        let heir = self.core.seat.as_ref().map(|seat| seat.roster.current().heir);
-        let heir = heir.and_then(|index| self.core.by_index(index)).filter(|_| self.core.is_host());
-        if let Some(heir) = heir
+        let heir = self.core.live_heir().filter(|_| self.core.is_host());
+        if let Some(heir) = heir.and_then(|index| self.core.by_index(index))
             && self.hand_over(now, heir).is_ok()
         {
             self.core.end(now, End::Left, Some(LeaveReason::Left));
@@ -575,19 +579,17 @@ impl Meeting {
         self.settle(now);
     }
 
-    /// Gives a peer up: it fell silent, and media no longer flow. A host takes it off the list; others end their session with
-    /// it, and the meeting is over for them if it was the host and nobody else is left.
+    /// Gives a peer up: it fell silent, and media no longer flow. A host takes it off the list. For others the list is the
+    /// host's; but if the host is lost, and nobody else is heard either, the meeting is over for them.
     pub fn drop_peer(&mut self, now: Instant, peer: PeerNo) -> Result<(), MeetingError> {
         self.core.live(peer)?;
         if self.core.seat.is_none() {
             self.core.end(now, End::HostLost, Some(LeaveReason::Dropped));
         } else if self.core.is_host() {
             self.core.part(now, peer, Departure::Dropped, Some(LeaveReason::Dropped));
-        } else if self.core.host_peer() == Some(peer) {
-            let alone = |no: &PeerNo| self.core.peers.get(no).is_none_or(|other| other.silent || *no == peer);
-            if self.core.paired().iter().all(alone) {
-                self.core.end(now, End::HostLost, Some(LeaveReason::Dropped));
-            }
+        } else {
+            self.core.live(peer)?.given_up = true;
+            self.core.watch(now);
         }
         self.settle(now);
         Ok(())

@@ -52,7 +52,7 @@ impl Pairs {
 impl Core {
     /// Calls a member, or begins anew when a call has led nowhere.
     pub(super) fn begin_call(&mut self, now: Instant, no: PeerNo) {
-        let wanted = |peer: &&Peer| peer.is_member() && !peer.gone && peer.wire.is_none();
+        let wanted = |peer: &&Peer| peer.is_member() && !peer.gone && (peer.wire.is_none() || peer.silent);
         let Some(index) = self.peers.get(&no).filter(wanted).map(|peer| peer.index) else { return };
         let Some(seat) = &self.seat else { return };
         let Some(listed) = seat.roster.current().member(index) else { return };
@@ -211,9 +211,12 @@ impl Core {
         let theirs = proof_statement(!wire.called, session.remote_static(), session.hash());
         let ours = proof_statement(true, &self.static_key.public(), session.hash());
         let called = wire.called;
-        let member = self.peers.get(&claims).filter(|peer| peer.is_member() && !peer.gone);
-        let right = member.is_some_and(|peer| peer.identity == Some(identity))
-            && identity.verify(PROOF_CONTEXT, &theirs, &signature).is_ok();
+        let Some(member) = self.peers.get(&claims).filter(|peer| peer.is_member() && !peer.gone) else {
+            // Gone while they called.
+            self.peers.remove(&proving);
+            return Ok(());
+        };
+        let right = member.identity == Some(identity) && identity.verify(PROOF_CONTEXT, &theirs, &signature).is_ok();
         if !right {
             self.counters.false_members += 1;
             return Err(Violation::BadProof);
@@ -230,7 +233,18 @@ impl Core {
     /// The session is that with the member from now on.
     fn attach(&mut self, now: Instant, proving: PeerNo, no: PeerNo) {
         let Some(wire) = self.peers.remove(&proving).and_then(|peer| peer.wire) else { return };
+        // Both called, and both calls came through: on both sides the one of whoever came later stands.
+        let own = self.seat.as_ref().map_or(0, |seat| seat.own_index);
+        let by_later = |called: bool, peer: &Peer| called == (own > peer.index);
+        let stands = |peer: &Peer| {
+            let before = peer.wire.as_ref().filter(|_| !peer.silent);
+            before.is_some_and(|before| by_later(before.called, peer) && !by_later(wire.called, peer))
+        };
+        let unwanted = self.peers.get(&no).is_none_or(stands);
         self.pairs.forget(no);
+        if unwanted {
+            return;
+        }
         let offers = wire.called;
         if self.peers.get(&no).is_some_and(|peer| peer.wire.is_some()) {
             self.retire_wire(now, no, None);
@@ -258,6 +272,9 @@ impl Core {
             }
         }
         self.tell_head(no);
+        if self.host_peer() == Some(no) {
+            self.tell_removals();
+        }
         self.want_key(now, false);
         self.renew_agreement_with(now);
     }

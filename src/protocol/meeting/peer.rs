@@ -11,7 +11,9 @@ use crate::protocol::envelope::{Attempt, Envelope};
 use crate::protocol::invite::InviteId;
 use crate::protocol::link::{Link, LinkError};
 use crate::protocol::roster::{Listed, NOBODY};
-use crate::protocol::timers::{HOST_QUIET, LINGER, PING, RateLimit, SILENCE, SILENCE_AFTER_LEAVING, Timers};
+use crate::protocol::timers::{
+    HEED, HOST_QUIET, LINGER, PING, RateLimit, SILENCE, SILENCE_AFTER_LEAVING, Timers, YIELD,
+};
 use crate::protocol::wire::{Message, WireError};
 
 /// Pings whose answer is awaited.
@@ -73,6 +75,8 @@ pub(super) struct Peer {
     pub(super) identity: Option<IdentityKey>,
     pub(super) name: String,
     pub(super) index: u16,
+    /// Of a member, as the roster has it.
+    pub(super) static_key: [u8; 32],
     /// Host: the invite used.
     pub(super) invite: InviteId,
     /// A session between members whose proof is still due: the member that it claims to be with.
@@ -82,11 +86,17 @@ pub(super) struct Peer {
     /// They said goodbye, or broke a rule; the roster may not say so yet.
     pub(super) gone: bool,
     pub(super) silent: bool,
+    /// The engine no longer waits for them to be heard again.
+    pub(super) given_up: bool,
     pub(super) keys: PeerKeys,
     pub(super) timers: Timers<PeerTimer>,
+    /// Number of the entry that they last said was in force with them, if it is one of ours.
+    pub(super) told: Option<u64>,
     /// When something authentic last came.
     pub(super) heard: Instant,
-    /// When something came after a long silence.
+    /// When the newest ping was sent that they are known to have heard.
+    pub(super) heeded: Instant,
+    /// When an answer came after a long time without.
     pub(super) back: Option<Instant>,
     rate: RateLimit,
 }
@@ -107,6 +117,7 @@ impl Peer {
             identity: Some(listed.identity),
             name: listed.name.clone(),
             index: listed.index,
+            static_key: listed.static_key,
             ..Self::without_session(now)
         }
     }
@@ -118,14 +129,18 @@ impl Peer {
             identity: None,
             name: String::new(),
             index: NOBODY,
+            static_key: [0; 32],
             invite: [0; 8],
             claims: None,
             stopped: false,
             gone: false,
             silent: false,
+            given_up: false,
             keys: PeerKeys::new(),
             timers: Timers::new(),
+            told: None,
             heard: now,
+            heeded: now,
             back: None,
             rate: RateLimit::new(BURST, PER_SECOND),
         }
@@ -134,6 +149,11 @@ impl Peer {
     /// Still wanted: knocking, in the lobby or in the meeting.
     pub(super) fn is_live(&self) -> bool {
         self.phase != Phase::Closing
+    }
+
+    /// The member that an entry lists under our number for it is this one, and not somebody whom another branch let in.
+    pub(super) fn is_listed_as(&self, listed: &Listed) -> bool {
+        self.index == listed.index && self.static_key == listed.static_key && self.identity == Some(listed.identity)
     }
 
     pub(super) fn is_member(&self) -> bool {
@@ -159,11 +179,27 @@ impl Peer {
 
     /// Something authentic came.
     pub(super) fn heard(&mut self, now: Instant) {
-        if now.saturating_duration_since(self.heard) >= HOST_QUIET {
-            self.back = Some(now);
-        }
         self.heard = now;
+        self.given_up = false;
         self.timers.set(PeerTimer::Silence, now + SILENCE);
+    }
+
+    /// Whether they may not have heard us for a while, or not until a moment ago.
+    pub(super) fn was_out_of_reach(&self, now: Instant) -> bool {
+        self.silent
+            || self.wire.is_none()
+            || self.back.is_some_and(|back| now.saturating_duration_since(back) < YIELD)
+            || now.saturating_duration_since(self.heeded) >= HEED
+    }
+
+    /// Nothing has been heard for a while.
+    pub(super) fn is_quiet(&self, now: Instant) -> bool {
+        self.gone || now.saturating_duration_since(self.heard) >= HOST_QUIET
+    }
+
+    /// Nothing has been heard for so long that nothing more is to be expected.
+    pub(super) fn is_lost(&self, now: Instant) -> bool {
+        self.gone || self.silent || now.saturating_duration_since(self.heard) >= SILENCE
     }
 
     /// The relay says that the peer's connection is gone. It may be back under another number, so this hastens and no more.
@@ -208,6 +244,10 @@ impl Peer {
         let pings = &mut self.wire.as_mut()?.pings;
         let at = pings.iter().position(|(sent, _)| *sent == token)?;
         let (_, sent) = pings.remove(at)?;
+        if sent.saturating_duration_since(self.heeded) >= HEED {
+            self.back = Some(now);
+        }
+        self.heeded = self.heeded.max(sent);
         Some(now.saturating_duration_since(sent))
     }
 

@@ -1,18 +1,18 @@
 //! Our place in the meeting: the roster in force, what follows when it changes, and who hosts when the host is lost.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::core::Core;
 use super::event::{Departure, End, Event, Heir, PeerNo, RosterState, Violation};
-use super::keys::earliest;
 use super::peer::{Peer, PeerTimer, Phase};
 use crate::crypto::identity::IdentityKey;
 use crate::crypto::secret::Secret;
 use crate::protocol::envelope::DoorKey;
 use crate::protocol::log::Record;
-use crate::protocol::roster::chain::{enthrone, following};
+use crate::protocol::roster::chain::enthrone;
 use crate::protocol::roster::{Entry, Head, MemberRole, NOBODY, Operation, Roster, RosterError, Signed, Taken};
-use crate::protocol::timers::{HOST_QUIET, LINGER, PAIR_AGAIN, PAIR_WAIT, SILENCE, YIELD};
+use crate::protocol::timers::{LINGER, PAIR_AGAIN, PAIR_WAIT, SILENCE};
 use crate::protocol::wire::{LeaveReason, Message};
 
 /// Entries sent at once to somebody who fell behind; the next head that they send asks for more.
@@ -50,7 +50,25 @@ impl Seat {
     }
 }
 
+/// Whoever should take over from the host of `entry`: the first co-host, or whoever has been here longest, of those who are
+/// heard. If nobody is, then whoever it would be.
+fn heir_among(peers: &BTreeMap<PeerNo, Peer>, entry: &Entry) -> u16 {
+    let heard = |index: &u16| {
+        let here = |peer: &Peer| peer.is_paired() && !peer.silent && peer.index == *index;
+        peers.values().any(here)
+    };
+    let natural = Entry { heir: entry.natural_heir(), ..entry.clone() };
+    natural.line().into_iter().find(heard).unwrap_or(natural.heir)
+}
+
 impl Core {
+    /// Who would take over from us now.
+    pub(super) fn live_heir(&self) -> Option<u16> {
+        let entry = self.seat.as_ref()?.roster.current();
+        let heir = heir_among(&self.peers, entry);
+        self.by_index(heir).and_then(|no| self.peers.get(&no)).filter(|peer| peer.is_paired()).map(|_| heir)
+    }
+
     pub(super) fn is_host(&self) -> bool {
         self.seat.as_ref().is_some_and(|seat| seat.own_role() == MemberRole::Host)
     }
@@ -83,10 +101,10 @@ impl Core {
     ) -> Option<Signed> {
         let time = self.unix(now);
         let seat = self.seat.as_mut().filter(|seat| !seat.forked)?;
-        let mut entry = following(seat.roster.last(), time);
+        let mut entry = seat.roster.following(time);
         (entry.operation, entry.subject) = (operation, subject);
         change(&mut entry);
-        entry.heir = entry.natural_heir();
+        entry.heir = heir_among(&self.peers, &entry);
         let signed = Signed::make(entry, &seat.meeting, &self.identity);
         match seat.roster.take(&signed) {
             Ok(Taken::Now) => Some(signed),
@@ -136,12 +154,16 @@ impl Core {
         let left: Vec<PeerNo> = self
             .peers
             .iter()
-            .filter(|(_, peer)| peer.is_member() && entry.member(peer.index).is_none())
+            .filter(|(_, peer)| {
+                peer.is_member() && !entry.member(peer.index).is_some_and(|listed| peer.is_listed_as(listed))
+            })
             .map(|(no, _)| *no)
             .collect();
         for no in &left {
             let why = if entry.operation == Operation::Remove { Departure::Removed } else { Departure::Listed };
-            self.dismiss(now, *no, why, None);
+            // Whoever came in on a branch that is given up cannot follow us: it is to know.
+            let given_up = !matches!(entry.operation, Operation::Leave | Operation::Remove);
+            self.dismiss(now, *no, why, given_up.then_some(LeaveReason::Dropped));
         }
         for listed in entry.members.iter().filter(|listed| listed.index != own) {
             if self.by_index(listed.index).is_some() {
@@ -291,6 +313,13 @@ impl Core {
         if let Some(ours) = seat.roster.contradiction(head) {
             return self.fork(now, ours, *head);
         }
+        if let Some(peer) = self.peers.get_mut(&no) {
+            peer.told = seat.roster.place_of(head);
+        }
+        // What has not arrived yet is not sent a second time.
+        if !self.peers.get(&no).is_some_and(Peer::is_drained) {
+            return;
+        }
         let lacking: Vec<Signed> = seat.roster.after(head).into_iter().take(CATCH_UP).cloned().collect();
         for signed in lacking {
             self.send(no, &Message::Roster(Box::new(signed)));
@@ -306,12 +335,12 @@ impl Core {
         }
         match seat.roster.take(&signed) {
             Ok(Taken::Now) => self.live_by(now, &signed),
-            Ok(Taken::Already) => {}
-            Ok(Taken::Succession) if host => return self.handle_claim(now, no, &signed),
-            Ok(Taken::Succession) => {
-                seat.claimed = Some(signed);
-                self.consider_succession(now);
+            Ok(Taken::Already) if host => {
+                seat.roster.bar(&signed);
+                self.bar(now);
             }
+            Ok(Taken::Already) => {}
+            Ok(Taken::Succession) => return self.handle_claim(now, no, signed),
             // One that is ahead of us comes again in its turn, when our next head says what we lack.
             Err(RosterError::Unconnected) => self.counters.bad_entries += 1,
             Err(error) => {
@@ -350,50 +379,99 @@ impl Core {
         self.plan_call(now, no);
     }
 
-    fn host_is_quiet(&self, now: Instant) -> bool {
-        let Some(host) = self.host_peer().and_then(|no| self.peers.get(&no)) else { return false };
-        host.gone || now.saturating_duration_since(host.heard) >= HOST_QUIET
-    }
-
-    /// Takes the heir's word that the host is lost, or takes over as its heir, if nothing is heard of the host here either.
+    /// Takes the word of whoever is next in the line that the host is lost, or takes over as the next, if nothing is heard
+    /// of the host here either, and of nobody who would come before.
     pub(super) fn consider_succession(&mut self, now: Instant) {
-        if self.over || self.is_host() || !self.host_is_quiet(now) {
+        if self.over || self.is_host() {
             return;
         }
-        let host = self.host_peer();
-        let gone = host.and_then(|no| self.peers.get(&no)).is_some_and(|host| host.gone);
-        let silent = host.and_then(|no| self.peers.get(&no)).is_some_and(|host| host.silent);
+        let Some(host) = self.host_peer().and_then(|no| self.peers.get(&no)) else { return };
+        let Some(seat) = self.seat.as_ref().filter(|seat| !seat.forked) else { return };
+        let all_before = |before: &[u16], lost: fn(&Peer, Instant) -> bool| {
+            let peers = before.iter().filter_map(|index| self.peers.get(&self.by_index(*index)?));
+            peers.into_iter().all(|peer| lost(peer, now))
+        };
+        // Whoever was sent out, and whom others took for the host all the same, is none.
+        let barred = seat.roster.barred_members().contains(&host.index);
+        if let Some(claimed) = &seat.claimed
+            && let Some(claim) = seat.roster.claim(claimed)
+            && (barred || host.is_quiet(now))
+            && all_before(&claim.before, Peer::is_quiet)
+        {
+            let claimed = claimed.clone();
+            return self.adopt(now, &claimed);
+        }
         // Who hears nobody at all is more likely cut off itself than the last one there.
-        let lost = gone || silent && self.hears_anyone(now);
-        let Some(seat) = self.seat.as_mut().filter(|seat| !seat.forked) else { return };
-        if let Some(claimed) = seat.claimed.take() {
-            if seat.roster.succeed(&claimed).is_ok() {
-                self.live_by(now, &claimed);
-            }
-            return;
-        }
-        if lost && seat.roster.current().heir == seat.own_index {
+        let lost = barred || host.gone || host.is_lost(now) && self.hears_anyone(now);
+        let line = seat.roster.current().line();
+        let before: Vec<u16> = line.into_iter().take_while(|index| *index != seat.own_index).collect();
+        if lost && all_before(&before, Peer::is_lost) {
             self.succeed(now);
         }
     }
 
     fn hears_anyone(&self, now: Instant) -> bool {
-        let heard = |peer: &Peer| now.saturating_duration_since(peer.heard) < HOST_QUIET;
-        self.peers.values().any(|peer| peer.is_paired() && heard(peer))
+        self.peers.values().any(|peer| peer.is_paired() && !peer.is_quiet(now))
+    }
+
+    /// The host is lost, and everyone with whom there was a session is, too.
+    pub(super) fn is_alone(&self, now: Instant) -> bool {
+        let lost = |no: &PeerNo| self.peers.get(no).is_some_and(|peer| peer.is_lost(now));
+        self.host_peer().is_some_and(|host| lost(&host)) && self.paired().iter().all(lost)
     }
 
     fn succeed(&mut self, now: Instant) {
         let time = self.unix(now);
         let Some(seat) = &mut self.seat else { return };
-        let mut entry = following(seat.roster.last(), time);
+        let mut entry = seat.roster.following(time);
         entry.operation = Operation::Succeed;
-        entry.term += 1;
+        // In a new term no place has been signed for yet.
+        (entry.term, entry.counter) = (entry.term.saturating_add(1), seat.roster.current().counter.saturating_add(1));
         enthrone(&mut entry, seat.own_index);
+        entry.heir = heir_among(&self.peers, &entry);
         let signed = Signed::make(entry, &seat.meeting, &self.identity);
-        if seat.roster.succeed(&signed).is_ok() {
+        if seat.roster.take(&signed) == Ok(Taken::Succession) && seat.roster.switch(&signed).is_some() {
             self.publish(now, &signed);
-            self.take_charge(now);
         }
+    }
+
+    /// A branch is in force from now on that takes precedence.
+    fn adopt(&mut self, now: Instant, signed: &Signed) {
+        let Some(path) = self.seat.as_mut().and_then(|seat| seat.roster.switch(signed)) else { return };
+        let Some((last, before)) = path.split_last() else { return };
+        for signed in before {
+            self.note(now, &Record::Entry(signed));
+        }
+        self.live_by(now, last);
+        if self.over {
+            return;
+        }
+        // Keys that were bound to what is given up are no use to whoever never knew of it.
+        self.want_key(now, false);
+        for no in self.paired() {
+            self.tell_head(no);
+        }
+        self.tell_removals();
+    }
+
+    /// Shows the host whom we know to have been sent out, if it has them in its list.
+    pub(super) fn tell_removals(&mut self) {
+        let (Some(host), Some(seat)) = (self.host_peer(), &self.seat) else { return };
+        if !self.peers.get(&host).is_some_and(Peer::is_drained) {
+            return;
+        }
+        for signed in seat.roster.removals().into_iter().take(CATCH_UP) {
+            self.send(host, &Message::Roster(Box::new(signed)));
+        }
+    }
+
+    /// What is looked at every few seconds by whoever does not host.
+    pub(super) fn watch(&mut self, now: Instant) {
+        let given_up = self.host_peer().and_then(|no| self.peers.get(&no)).is_some_and(|host| host.given_up);
+        if given_up && self.is_alone(now) {
+            return self.end(now, End::HostLost, Some(LeaveReason::Dropped));
+        }
+        self.consider_succession(now);
     }
 
     /// We host now: whoever has been silent is the engine's to judge anew, and those who said goodbye leave the list.
@@ -405,6 +483,7 @@ impl Core {
         for no in gone {
             self.part(now, no, Departure::Listed, None);
         }
+        self.bar(now);
         self.events.extend(silent.into_iter().map(|peer| Event::Silent { peer }));
         for no in unheard {
             self.plan_call(now, no);
@@ -414,43 +493,52 @@ impl Core {
         }
     }
 
-    /// Our heir says that we were lost. If we had not heard it for a while either, it is right: there is one host, and it is
-    /// the heir. If we had, it lies.
-    fn handle_claim(&mut self, now: Instant, no: PeerNo, signed: &Signed) -> Result<(), Violation> {
+    /// Somebody has taken over. If it is our place that they took, and if they could not hear us for a while, they are right:
+    /// there is one host, and we are not it. If they could, or if they have told us that they know of later entries, they lie.
+    /// Others believe it when they do not hear the host either, or when the host does.
+    fn handle_claim(&mut self, now: Instant, no: PeerNo, signed: Signed) -> Result<(), Violation> {
+        let (host, by_host) = (self.is_host(), self.host_peer() == Some(no));
+        let own = self.identity.key();
         let Some(seat) = &mut self.seat else { return Ok(()) };
-        let heir = signed.entry.host().and_then(|heir| {
-            let same = |peer: &Peer| peer.is_member() && peer.identity == Some(heir.identity);
-            self.peers.iter().find(|(_, peer)| same(peer))
-        });
-        let Some((heir_no, heir)) = heir else { return Ok(()) };
-        let was_silent = heir.silent
-            || heir.wire.is_none()
-            || heir.back.is_some_and(|back| now.saturating_duration_since(back) < YIELD)
-            || now.saturating_duration_since(heir.heard) >= HOST_QUIET;
-        if was_silent {
-            if seat.roster.succeed(signed).is_ok() {
-                self.live_by(now, signed);
-            }
+        let Some(claim) = seat.roster.claim(&signed) else { return Ok(()) };
+        if claim.rival || by_host {
+            self.adopt(now, &signed);
             return Ok(());
         }
-        // Whoever merely passes it on may have believed it.
-        if *heir_no == no { Err(Violation::FalseSuccession) } else { Ok(()) }
-    }
-
-    pub(super) fn seat_timeout(&self) -> Option<Instant> {
-        let seat = self.seat.as_ref()?;
-        seat.claimed.as_ref()?;
-        let host = self.host_peer().and_then(|no| self.peers.get(&no))?;
-        earliest([Some(host.heard + HOST_QUIET)])
-    }
-
-    pub(super) fn handle_seat_timeout(&mut self, now: Instant) {
-        if self.seat_timeout().is_some_and(|at| at <= now) {
+        if !host {
+            seat.claimed = Some(signed);
             self.consider_succession(now);
-            // Believed or not, it is not asked about again before something changes.
-            if let Some(seat) = &mut self.seat {
-                seat.claimed = None;
+            self.ask_host(no);
+            return Ok(());
+        }
+        let is_claimant = |peer: &Peer| peer.is_member() && !peer.gone && peer.identity == Some(claim.identity);
+        let claimant = self.peers.iter().find(|(_, peer)| is_claimant(peer));
+        let lies = |peer: &Peer| {
+            let heard_us = claim.host == own && !peer.was_out_of_reach(now);
+            heard_us || peer.told.is_some_and(|told| told > claim.known)
+        };
+        match claimant {
+            // Whoever merely passes it on may have believed it.
+            Some((claimant, peer)) if lies(peer) => {
+                if *claimant == no {
+                    return Err(Violation::FalseSuccession);
+                }
             }
+            _ => self.adopt(now, &signed),
+        }
+        Ok(())
+    }
+
+    /// Somebody else is said to host, and our host is heard: it is for the host to say.
+    fn ask_host(&mut self, from: PeerNo) {
+        let Some(host) = self.host_peer().filter(|host| *host != from) else { return };
+        if !self.peers.get(&host).is_some_and(Peer::is_drained) {
+            return;
+        }
+        let Some(seat) = &self.seat else { return };
+        let branch = seat.claimed.as_ref().map(|claimed| seat.roster.branch_for(claimed)).unwrap_or_default();
+        for signed in branch.into_iter().take(CATCH_UP) {
+            self.send(host, &Message::Roster(Box::new(signed)));
         }
     }
 

@@ -81,7 +81,8 @@ pub enum Operation {
     Role = 6,
     /// The host made the subject the host.
     HandOver = 7,
-    /// The subject took over, as the entry before had said it would if the host was lost. It signs this one itself.
+    /// The subject took over, since the host was lost, and everyone before it in the [line](Entry::line) of the entry before.
+    /// It signs this one itself.
     Succeed = 8,
 }
 
@@ -108,7 +109,7 @@ impl Operation {
 pub struct Entry {
     /// Rises with each succession.
     pub term: u32,
-    /// Rises by one with each entry.
+    /// Rises with each entry, by one unless its signer has signed that number before, on a branch that was given up.
     pub counter: u64,
     /// Hash of the entry before; zeros in the first.
     pub previous: EntryHash,
@@ -233,7 +234,8 @@ impl Entry {
         Ok(Listed { index, role, identity, static_key, name: name.to_owned() })
     }
 
-    fn check(&self) -> Result<(), EntryError> {
+    /// Checks all that can be checked without the entry before it.
+    pub(super) fn check(&self) -> Result<(), EntryError> {
         let members = &self.members;
         let rising = members.windows(2).all(|pair| pair[0].index < pair[1].index);
         if !rising || members.last().is_none_or(|last| last.index >= self.next_index) {
@@ -284,6 +286,14 @@ impl Entry {
     /// The one who signs what comes next. An entry that was parsed or made has one.
     pub fn host(&self) -> Option<&Listed> {
         self.members.iter().find(|member| member.role == MemberRole::Host)
+    }
+
+    /// Who may take over if the host is lost, in this order: the heir, then co-hosts, then everyone else by how long they have
+    /// been here. Each only if those before it are lost, too.
+    pub fn line(&self) -> Vec<u16> {
+        let mut others: Vec<&Listed> = self.members.iter().filter(|member| member.role != MemberRole::Host).collect();
+        others.sort_by_key(|member| (member.index != self.heir, member.role, member.index));
+        others.into_iter().map(|member| member.index).collect()
     }
 
     /// Whom the host's program names as heir unless a person says otherwise: the first co-host, or whoever has been here
@@ -495,6 +505,9 @@ pub(crate) mod tests {
         let other = changed(|e| (e.members[1].role, e.members[2].role) = (MemberRole::Member, MemberRole::CoHost));
         assert_eq!(other.natural_heir(), 2);
         assert_eq!(changed(|e| e.members.truncate(1)).natural_heir(), NOBODY);
+        assert_eq!(entry().line(), [1, 2]);
+        assert_eq!(changed(|e| (e.heir, e.members[2].role) = (2, MemberRole::CoHost)).line(), [2, 1]);
+        assert_eq!(changed(|e| e.heir = NOBODY).line(), [1, 2]);
     }
 
     #[test]

@@ -225,7 +225,7 @@ pub enum Message {
     Waiting(Vec<Waiting>),
     /// What a co-host asks for.
     Request(Request),
-    /// Step 1 of a [group code](super::group_code).
+    /// Step 1 of a [group code](super::group_code). From a member, with zeros for the round: it has none for these people.
     CodeOpen {
         /// Which.
         round: Round,
