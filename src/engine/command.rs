@@ -94,7 +94,12 @@ pub enum Command {
     /// Leaves the meeting to whoever is to take over, instead of ending it for everyone (the host).
     LeaveToHeir,
     /// What reading the group code aloud showed.
-    JudgeCode(Verdict),
+    JudgeCode {
+        /// The digits of the code that was read: another may have taken its place meanwhile.
+        digits: String,
+        /// What it showed.
+        verdict: Verdict,
+    },
     /// Writes the signed log of the meeting to this file.
     SaveLog(PathBuf),
     /// What the comparison of safety numbers with a peer showed.

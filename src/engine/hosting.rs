@@ -37,6 +37,12 @@ struct Mapping {
     state: PortMapping,
 }
 
+/// Neither the router nor the local network is told anything: the address is to be hidden, or only certain networks and
+/// countries may be contacted, and who would hear it is not known.
+fn stays_silent(settings: &Settings) -> bool {
+    settings.hide_address || !settings.only_networks.is_empty() || !settings.only_countries.is_empty()
+}
+
 /// Starts the relay on a free port of every address of this machine; the outcome comes as [`Input::RelayStarted`].
 pub(crate) fn start_own_relay(inputs: Inputs) {
     tokio::spawn(async move {
@@ -84,7 +90,7 @@ impl OwnRelay {
 
     /// Asks the router for a port, or gives it back, as the settings say.
     pub(crate) fn apply(&mut self, settings: &Settings, inputs: &Inputs) {
-        if !settings.open_router_port || settings.hide_address {
+        if !settings.open_router_port || stays_silent(settings) {
             self.mapping = None;
             return;
         }
@@ -126,7 +132,7 @@ impl OwnRelay {
 
     /// Announces the meeting on the local network, or stops, as the settings say.
     pub(crate) fn announce(&mut self, settings: &Settings, room: &[u8; 32]) {
-        if !settings.announce_on_lan || settings.hide_address {
+        if !settings.announce_on_lan || stays_silent(settings) {
             self.announcement = None;
         } else if self.announcement.is_none() {
             match lan::announce(room, self.server.port()) {

@@ -16,9 +16,21 @@ pub(crate) fn facts(invite: &Invite, contacts: &Contacts) -> LinkFacts {
         host_name: invite.host_name.clone(),
         host_fingerprint: invite.host_identity.fingerprint(),
         host: contacts.familiarity(&invite.host_identity, invite.host_name.as_deref().unwrap_or_default()),
-        relay: invite.relays.first().map(|relay| relay.to_host_and_port()).unwrap_or_default(),
+        relay: shown_relays(invite),
         expires: invite.expires,
     }
+}
+
+/// All relays of a link that are names or that it leads with: any of them may be the one that is contacted.
+fn shown_relays(invite: &Invite) -> String {
+    let mut shown: Vec<String> = Vec::new();
+    for relay in &invite.relays {
+        let text = relay.to_host_and_port();
+        if !shown.contains(&text) {
+            shown.push(text);
+        }
+    }
+    shown.join(", ")
 }
 
 /// A function that checks link texts against the people kept in `folder`. It reads the file anew each time that a

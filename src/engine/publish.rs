@@ -34,7 +34,7 @@ impl Session {
                     id: visitor.id,
                     name: visitor.name.clone(),
                     fingerprint: visitor.identity.fingerprint(),
-                    who: self.familiarity(visitor),
+                    who: self.familiarity(room.is_hosting(), visitor),
                     invite: visitor.invite.clone(),
                     shared_with: visitor.shared_with.clone(),
                 })
@@ -44,8 +44,12 @@ impl Session {
         }
     }
 
-    fn familiarity(&self, visitor: &crate::engine::room::Visitor) -> Familiarity {
-        self.contacts().familiarity(&visitor.identity, &visitor.name)
+    fn familiarity(&self, hosting: bool, visitor: &crate::engine::room::Visitor) -> Familiarity {
+        match self.contacts().familiarity(&visitor.identity, &visitor.name) {
+            // A co-host has it from the host, and no proof of its own.
+            Familiarity::Verified(name) if !hosting => Familiarity::Met(name),
+            known => known,
+        }
     }
 
     /// What gets in the way, most serious first.

@@ -214,8 +214,9 @@ impl Room {
                 self.relay_view.connected = true;
                 self.relay_view.tls = url.starts_with("wss:");
                 self.relay_view.sees.others = others.len();
-                if self.relay_view.address.is_empty() {
-                    self.relay_view.address = url;
+                // Of several in a link, the one that is in use.
+                if !self.relay_view.embedded {
+                    self.relay_view.address = shown_address(&url);
                 }
                 self.meeting.handle_relay_up(now);
             }
@@ -469,6 +470,10 @@ impl Room {
         if member.link == PeerLink::Stopped {
             return;
         }
+        if self.code_verdict == Some(false) {
+            // The list is not to be trusted, and whoever comes by it is not heard either.
+            return self.stop_media(now, peer);
+        }
         self.paths += 1;
         let plan = PathPlan {
             peer,
@@ -621,6 +626,12 @@ impl Room {
             measure.update_peer(peer, member.generation, member.route.as_ref());
         }
     }
+}
+
+/// Host and port of a relay's URL, as a person reads them.
+fn shown_address(url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split('/').next().unwrap_or(rest).to_owned()
 }
 
 /// A message that could not be handed over: the peer has just gone, or what was to be said is too long.

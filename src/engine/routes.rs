@@ -146,16 +146,14 @@ impl Routes {
 
     /// Of a link's relays, those that may be contacted: all, or the pinned ones.
     ///
-    /// The relay inside the app of a host has no certificate and no name; whoever connects to it shows the host an
-    /// address. If that is to be hidden, such a relay must have been pinned by the person.
+    /// A relay sees the address of whoever connects to it, and a link's relay is the choice of whoever made the link: their own
+    /// computer, perhaps. If the address is to be hidden, the relay must be one that the person named.
     ///
     /// # Errors
     /// [`RouteDenied::RelayNotPinned`] or [`RouteDenied::RelayIsLikelyTheHost`], if none is left.
     pub(crate) fn usable(&self, relays: &[RelayAddress]) -> Result<Vec<RelayAddress>, RouteDenied> {
         let pinned = |relay: &&RelayAddress| self.pins.allows_relay(relay.host());
-        let hidden = |relay: &&RelayAddress| {
-            !self.hide || relay.tls() || relay.ip().is_none() || self.pins.names_relay(relay.host())
-        };
+        let hidden = |relay: &&RelayAddress| !self.hide || self.pins.names_relay(relay.host());
         let usable: Vec<RelayAddress> = relays.iter().filter(pinned).filter(hidden).cloned().collect();
         if !usable.is_empty() {
             return Ok(usable);
@@ -170,7 +168,7 @@ impl Routes {
     /// Whether the local network may be asked where a meeting's relay is: the answer would be a relay that nobody pinned,
     /// and the question itself shows this machine.
     pub(crate) fn may_seek_on_lan(&self) -> bool {
-        !self.hide && self.pins.relays().is_empty()
+        !self.hide && self.pins.relays().is_empty() && !self.pins.restricts_addresses()
     }
 
     /// A route as it is shown.
@@ -293,7 +291,9 @@ mod tests {
             matches!(routes.usable(&own), Err(RouteDenied::RelayIsLikelyTheHost(shown)) if shown == "192.0.2.7:7770")
         );
         let mixed = relays(&["ws://192.0.2.7:7770", "wss://relay.example", "ws://relay.example"]);
-        assert_eq!(routes.usable(&mixed).unwrap(), mixed[1..]);
+        assert!(routes.usable(&mixed).is_err(), "a name and a certificate say who a relay is, not whose");
+        let named = Routes::from_settings(&hiding(&["relay.example", "turn.example"])).unwrap();
+        assert_eq!(named.usable(&mixed).unwrap(), mixed[1..]);
         let vouched = Routes::from_settings(&hiding(&["192.0.2.7", "turn.example"])).unwrap();
         assert_eq!(vouched.usable(&own).unwrap(), own[..1]);
     }

@@ -239,7 +239,7 @@ impl Session {
             }
             Command::HandOver(peer) => self.with_meeting(now, |meeting| meeting.hand_over(now, peer)),
             Command::LeaveToHeir => self.leave_to_heir(now).await,
-            Command::JudgeCode(verdict) => self.judge_code(now, verdict),
+            Command::JudgeCode { digits, verdict } => self.judge_code(now, &digits, verdict),
             Command::SaveLog(path) => self.save_log(&path),
             Command::Quit => self.quitting = true,
         }

@@ -124,10 +124,12 @@ impl Session {
     }
 
     /// What reading the group code aloud showed. The same for all, it verifies everyone whose identity is proven here.
-    pub(super) fn judge_code(&mut self, now: Instant, verdict: Verdict) {
+    pub(super) fn judge_code(&mut self, now: Instant, digits: &str, verdict: Verdict) {
         let Some(room) = self.room() else { return };
-        if room.code.is_none() {
-            return;
+        let differed = room.code_verdict == Some(false);
+        // Somebody may have come or gone between the reading and the pressing.
+        if room.code.as_ref().map(|code| code.digits()).as_deref() != Some(digits) && !differed {
+            return self.warn(words::code_changed());
         }
         let people: Vec<(PeerId, IdentityKey, String)> = room
             .members
@@ -135,7 +137,6 @@ impl Session {
             .filter(|member| member.proven && member.link != PeerLink::Stopped)
             .map(|member| (member.id, member.identity, member.name.clone()))
             .collect();
-        let differed = room.code_verdict == Some(false);
         room.code_verdict = match verdict {
             Verdict::Match => Some(true),
             Verdict::Mismatch => Some(false),
@@ -143,7 +144,9 @@ impl Session {
         };
         match verdict {
             Verdict::Match => {
+                let mut verified = Vec::new();
                 for (peer, identity, name) in people {
+                    verified.push(name.clone());
                     let already = matches!(self.contacts.verification(&identity, &name), Verification::Yes { .. });
                     if !already && let Err(error) = self.contacts.judge(&identity, &name, Some(true), unix_now()) {
                         self.warn(words::contacts_error(&error));
@@ -153,7 +156,7 @@ impl Session {
                         member.verification = verification;
                     }
                 }
-                self.toast(Tone::Good, words::everyone_verified());
+                self.toast(Tone::Good, words::verified_by_code(&verified));
             }
             Verdict::Mismatch => {
                 // Nobody can say which of them is another: nothing flows to or from any.

@@ -218,8 +218,17 @@ pub fn suite_refused_there() -> String {
 }
 
 /// The group code was the same for everyone.
-pub fn everyone_verified() -> String {
-    "Everyone who is here is verified on this device from now on.".into()
+pub fn verified_by_code(names: &[String]) -> String {
+    match names {
+        [] => "Nobody is verified by this: nobody has proven their key to this device yet.".into(),
+        [one] => format!("{one} is verified on this device from now on."),
+        [rest @ .., last] => format!("{} and {last} are verified on this device from now on.", rest.join(", ")),
+    }
+}
+
+/// Another code has taken the place of the one that was read.
+pub fn code_changed() -> String {
+    "The list of people has just changed, and the code with it. Read the new one aloud.".into()
 }
 
 /// The group code was not the same for everyone.
@@ -352,7 +361,7 @@ pub fn route_denied(error: &RouteDenied, relays: &[String]) -> String {
             "The relay {relay} is not among those that you allow ({allowed}), so it was not contacted. Allow it (Settings → Network), or ask for a link through another relay."
         ),
         RouteDenied::RelayIsLikelyTheHost(relay) => format!(
-            "You hide your address, and {relay} is most likely the host's own computer, which would see it. It was not contacted. Ask the host to use another relay; if you know that this one is another's, add it to the relays that you allow."
+            "You hide your address, and the relay of this link, {relay}, would see it. It was not contacted. If you trust it with your address, add it to the relays that you allow (Settings → Network)."
         ),
     }
 }

@@ -26,6 +26,8 @@ use crate::crypto::secret::Secret;
 /// Records kept. A meeting of eight that changes its keys every five minutes makes some two hundred an hour; past this
 /// nothing more is recorded, and the log says so.
 pub const MAX_RECORDS: usize = 20_000;
+/// Bytes kept, for the same reason: a host could make entries without end.
+const MAX_BYTES: usize = 24 << 20;
 /// First line of a log.
 pub(super) const TITLE: &str = "conclave meeting log 1";
 /// What a member signs a log under.
@@ -82,6 +84,7 @@ pub enum Record<'a> {
 #[derive(Default)]
 pub struct Log {
     lines: Vec<String>,
+    bytes: usize,
     full: bool,
 }
 
@@ -91,9 +94,13 @@ impl Log {
         if self.full {
             return;
         }
-        self.full = self.lines.len() + 1 >= MAX_RECORDS;
-        let record = if self.full { &Record::Full } else { record };
-        let line = format!("record {} {time} {}\n", self.lines.len() + 1, text(record));
+        let mut words = text(record);
+        self.full = self.lines.len() + 1 >= MAX_RECORDS || self.bytes + words.len() > MAX_BYTES;
+        if self.full {
+            words = text(&Record::Full);
+        }
+        let line = format!("record {} {time} {words}\n", self.lines.len() + 1);
+        self.bytes += line.len();
         self.lines.push(line);
     }
 

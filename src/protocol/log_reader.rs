@@ -414,7 +414,9 @@ impl Reader {
             Taken::Now => before.unwrap_or(host),
             // It takes over by itself, and so its host is its signer.
             Taken::Succession => {
-                roster.succeed(signed).map_err(refuse)?;
+                if !roster.succeed(signed) {
+                    return Err(refuse(RosterError::Unconnected));
+                }
                 host
             }
             Taken::Already => return Err(refuse(RosterError::Unconnected)),
@@ -433,7 +435,6 @@ pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::super::log::{Log, Record, key_id};
-    use super::super::roster::chain::following;
     use super::super::roster::entry::tests::{identity, listed};
     use super::super::roster::{Entry, MemberRole, NOBODY};
     use super::*;
@@ -467,7 +468,7 @@ pub(crate) mod tests {
         subject: u16,
         change: impl FnOnce(&mut Entry),
     ) -> Signed {
-        let mut entry = following(before, TIME + 1);
+        let mut entry = super::super::roster::chain::following(before, TIME + 1);
         (entry.operation, entry.subject) = (operation, subject);
         change(&mut entry);
         Signed::make(entry, &MEETING, &identity(signer))

@@ -23,12 +23,6 @@ pub const SILENCE: Duration = Duration::from_secs(30);
 pub const SILENCE_AFTER_LEAVING: Duration = Duration::from_secs(10);
 /// Silence of the host after which others believe whoever it named as heir.
 pub const HOST_QUIET: Duration = Duration::from_secs(10);
-/// A member that has answered none of the pings of so long a time may not have heard them. Less than [`HOST_QUIET`], by what a
-/// ping may be held up.
-pub const HEED: Duration = Duration::from_secs(8);
-/// How long after a silence a host takes its heir's word that it was lost: the heir's claim is among the first things to
-/// arrive.
-pub const YIELD: Duration = Duration::from_secs(30);
 /// How long a member waits to be called by another before it calls itself.
 pub const PAIR_WAIT: Duration = Duration::from_secs(2);
 /// Pause before a member is called again after a session with it ended badly.
@@ -39,6 +33,8 @@ pub const CODE_SETTLE: Duration = Duration::from_secs(1);
 pub const CODE_AGAIN: Duration = Duration::from_secs(8);
 /// First pause before an unacknowledged message is sent again.
 pub const RESEND_FIRST: Duration = Duration::from_secs(1);
+/// How long the members' secret before the newest still opens a door: calls made with it may be under way.
+pub const SECRET_RETIRE: Duration = Duration::from_secs(10);
 /// Longest such pause.
 pub const RESEND_MOST: Duration = Duration::from_secs(8);
 /// Age at which a sender replaces its key.

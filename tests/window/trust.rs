@@ -107,7 +107,7 @@ fn the_group_code_is_shown_as_words_and_digits_and_called_the_same() {
     }
     assert!(script.says("3 new, not yet verified: Ben Okafor, Chloé and Dina Petrova"));
     script.press(strings::CODE_SAME);
-    assert!(matches!(script.commands().as_slice(), [Command::JudgeCode(Verdict::Match)]));
+    assert!(matches!(script.commands().as_slice(), [Command::JudgeCode { verdict: Verdict::Match, .. }]));
     assert!(!script.says(strings::CODE_EXPLAINED));
 }
 
@@ -117,7 +117,7 @@ fn a_group_code_that_differs_is_said_in_plain_words_with_evidence() {
     script.press(strings::PEOPLE);
     script.find_and_press(strings::VERIFY_EVERYONE_MORE);
     script.press(strings::CODE_DIFFERENT);
-    assert!(matches!(script.commands().as_slice(), [Command::JudgeCode(Verdict::Mismatch)]));
+    assert!(matches!(script.commands().as_slice(), [Command::JudgeCode { verdict: Verdict::Mismatch, .. }]));
     script.in_meeting(|meeting| meeting.code.differs = true);
     assert!(script.says(strings::CODE_DIFFERS_TITLE));
     assert!(script.says(strings::CODE_DIFFERS_EXPLAINED));
@@ -127,7 +127,7 @@ fn a_group_code_that_differs_is_said_in_plain_words_with_evidence() {
         assert!(evidence.contains(part), "{part}");
     }
     script.press(strings::READ_AGAIN);
-    assert!(matches!(script.commands().as_slice(), [Command::JudgeCode(Verdict::Withdrawn)]));
+    assert!(matches!(script.commands().as_slice(), [Command::JudgeCode { verdict: Verdict::Withdrawn, .. }]));
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn a_confirmed_code_is_said_to_be_so_and_can_be_withdrawn() {
     script.press(strings::VERIFY_EVERYONE_MORE);
     assert!(script.says(strings::CODE_CONFIRMED));
     script.press(strings::WITHDRAW);
-    assert!(matches!(script.commands().as_slice(), [Command::JudgeCode(Verdict::Withdrawn)]));
+    assert!(matches!(script.commands().as_slice(), [Command::JudgeCode { verdict: Verdict::Withdrawn, .. }]));
 }
 
 #[test]

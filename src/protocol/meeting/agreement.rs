@@ -1,5 +1,6 @@
 //! The live group code within a meeting: the host begins a round when the list has changed, and everyone plays its part.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::core::Core;
@@ -22,6 +23,8 @@ pub(super) struct Agreement {
     code: Option<Code>,
     /// When to begin a round, or to ask the host for one.
     due: Option<Instant>,
+    /// Members that asked for a round.
+    asked: BTreeSet<PeerNo>,
     /// When the last round began: one a second, so that a host cannot try many.
     begun: Option<Instant>,
 }
@@ -85,11 +88,11 @@ impl Core {
         }
     }
 
-    /// A member has no code for these people.
-    fn handle_ask(&mut self, now: Instant, people: PeopleHash) {
+    /// A member has no code for these people. Each may say so once, or one could keep all others from having one.
+    fn handle_ask(&mut self, now: Instant, no: PeerNo, people: PeopleHash) {
         let Some(seat) = self.seat.as_ref().filter(|seat| !seat.forked) else { return };
         let recent = self.agreement.begun.is_some_and(|begun| now < begun + CODE_AGAIN);
-        if recent || people != seat.roster.current().people() {
+        if recent || people != seat.roster.current().people() || !self.agreement.asked.insert(no) {
             return;
         }
         if self.agreement.code.take().is_some() {
@@ -123,7 +126,7 @@ impl Core {
                 Ok(())
             }
             Message::CodeOpen { round: ANY_ROUND, people } if self.is_host() => {
-                self.handle_ask(now, people);
+                self.handle_ask(now, no, people);
                 Ok(())
             }
             Message::CodeSet { round, signature, set } if from_host => {

@@ -10,7 +10,7 @@ use crate::protocol::envelope::{Attempt, DoorKey, Envelope, Roles, prologue};
 use crate::protocol::invite::InviteId;
 use crate::protocol::timers::HALF_OPEN;
 
-/// Handshakes begun and not finished. With the rate of one invite, the oldest of them is four seconds old or more.
+/// Handshakes begun by guests, and by members, and not finished. With the rate of one invite, the oldest of them is four seconds old or more.
 pub(super) const MAX_HALF_OPEN: usize = 32;
 
 /// By which door somebody came.
@@ -73,8 +73,11 @@ impl Answers {
             Caller::Member => Roles::Members,
         };
         let (responder, message) = Responder::handle_first(&prologue(room_id, roles), own, door.psk(), first, entropy)?;
-        while self.half_open.len() >= MAX_HALF_OPEN {
-            let oldest = self.half_open.iter().min_by_key(|(_, half_open)| half_open.since).map(|(a, _)| *a);
+        // Guests and members do not push each other out.
+        let same_door = |half_open: &HalfOpen| (half_open.caller == Caller::Member) == (caller == Caller::Member);
+        let alike = || self.half_open.iter().filter(|(_, half_open)| same_door(half_open));
+        if alike().count() >= MAX_HALF_OPEN {
+            let oldest = alike().min_by_key(|(_, half_open)| half_open.since).map(|(attempt, _)| *attempt);
             oldest.and_then(|attempt| self.half_open.remove(&attempt));
         }
         let second = Envelope::Second { attempt, message: &message }.to_bytes();

@@ -281,9 +281,17 @@ impl Core {
                 self.apply(now, change);
                 return Ok(());
             }
-            Message::Roster(signed) => return self.handle_entry(now, no, *signed),
+            Message::Roster(signed) => return self.handle_entry(now, *signed),
             Message::Head(head) => {
                 self.handle_head(now, no, &head);
+                return Ok(());
+            }
+            Message::MembersSecret { secret } => {
+                if self.host_peer() == Some(no) {
+                    self.take_members_secret(now, secret);
+                } else {
+                    self.counters.out_of_turn += 1;
+                }
                 return Ok(());
             }
             Message::Waiting(list) => {
@@ -389,7 +397,7 @@ impl Core {
 
     /// Nothing is sealed any more, and no key is drawn.
     pub(super) fn stop_sealing(&mut self) {
-        self.keys = OwnKeys::new();
+        self.keys.halt();
         self.events.push_back(Event::SendKeyGone);
     }
 

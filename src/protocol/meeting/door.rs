@@ -27,6 +27,10 @@ pub(super) const MAX_INVITES: usize = 64;
 const CALLS_BURST: u32 = 16;
 const CALLS_PER_SECOND: u32 = 8;
 
+/// What a co-host may ask for at once, and a second.
+const REQUESTS_BURST: u32 = 16;
+const REQUESTS_PER_SECOND: u32 = 1;
+
 struct HeldInvite {
     key: DoorKey,
     expires: Option<Instant>,
@@ -44,6 +48,8 @@ pub(super) struct Door {
     pub(super) blocked: BTreeSet<IdentityKey>,
     /// Whose knocks are not crowded out by those of strangers.
     pub(super) known: BTreeSet<IdentityKey>,
+    /// How much co-hosts ask for.
+    requests: BTreeMap<PeerNo, RateLimit>,
     /// What the co-hosts have been told.
     told: Vec<(PeerNo, Vec<Waiting>)>,
 }
@@ -278,6 +284,14 @@ impl Door {
         if seat.roster.current().locked {
             return Err(MeetingError::Locked);
         }
+        let spent = |peer: &Peer| {
+            let held = self.invites.get(&peer.invite).filter(|held| held.single_use)?;
+            held.used_by.filter(|by| Some(*by) != peer.identity)
+        };
+        if core.peers.get(&no).and_then(spent).is_some() {
+            core.decline(now, no, DeclineReason::Spent);
+            return Err(MeetingError::NotWaiting);
+        }
         let index = seat.roster.current().next_index;
         let (meeting, members) = (seat.meeting, seat.members.duplicate());
         let Some(listed) = core.peers.get(&no).and_then(|peer| {
@@ -303,8 +317,15 @@ impl Door {
         let Some(peer) = core.peers.get_mut(&no) else { return Err(MeetingError::NoSuchPeer) };
         (peer.phase, peer.index, peer.static_key) = (Phase::Member, index, static_key);
         peer.timers.stop(PeerTimer::Phase);
-        if let Some(held) = self.invites.get_mut(&peer.invite) {
+        let invite = peer.invite;
+        if let Some(held) = self.invites.get_mut(&invite) {
             held.used_by.get_or_insert(identity);
+            if held.single_use {
+                let rest = core.peers.iter().filter(|(_, peer)| peer.phase == Phase::Waiting && peer.invite == invite);
+                for other in rest.map(|(other, _)| *other).collect::<Vec<_>>() {
+                    core.decline(now, other, DeclineReason::Spent);
+                }
+            }
         }
         let roster = Box::new(signed.clone());
         core.send(no, &Message::Admit { your_index: index, meeting, secret: members, roster });
@@ -338,6 +359,12 @@ impl Door {
     /// Acts on what a co-host asks for, if it still is one. What can no longer be done is not an error: it was asked in time.
     pub(super) fn handle_request(&mut self, core: &mut Core, now: Instant, from: PeerNo, request: Request) {
         if core.role_of(from) != MemberRole::CoHost {
+            core.counters.out_of_turn += 1;
+            return;
+        }
+        // Each can make an entry that goes to everyone.
+        let rate = self.requests.entry(from).or_insert_with(|| RateLimit::new(REQUESTS_BURST, REQUESTS_PER_SECOND));
+        if !rate.allows(now) {
             core.counters.out_of_turn += 1;
             return;
         }

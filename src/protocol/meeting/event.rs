@@ -339,9 +339,6 @@ pub enum Violation {
     /// A roster entry that is none, or not the host's.
     #[error("roster: {0}")]
     Roster(RosterError),
-    /// An heir that says the host is lost, to a host that has heard it all the time.
-    #[error("the heir takes over from a host that is here")]
-    FalseSuccession,
     /// A step of the group code that is not right.
     #[error("group code: {0}")]
     Code(CodeError),
@@ -380,6 +377,8 @@ pub struct Counters {
     pub out_of_turn: u64,
     /// Sender keys refused: their generation did not rise.
     pub stale_keys: u64,
+    /// Host: successions that its heir claimed while it was here.
+    pub false_claims: u64,
     /// Calls for another suite, refused with a word.
     pub suites_refused: u64,
     /// Handshakes and proofs of whoever is not the member it claims to be.

@@ -77,6 +77,12 @@ impl OwnKeys {
         }
     }
 
+    /// Nothing is sealed any more. What was handed out may still be acknowledged.
+    pub(super) fn halt(&mut self) {
+        (self.pending, self.deadline, self.sealing) = (None, None, false);
+        self.timers.clear();
+    }
+
     /// The number of the next key to be drawn.
     pub(super) fn next_generation(&self) -> u32 {
         self.issued + 1

@@ -72,9 +72,7 @@ use crate::protocol::roster::{Entry, Listed, MemberRole, NOBODY, Operation, Rost
 use crate::protocol::timers::earlier;
 use crate::protocol::wire::{DeclineReason, LeaveReason, Message, Request, clean_name};
 
-/// People in a meeting, the host among them. A mesh of more would have each send its picture too many times; everything below
-/// counts in maps, and this constant is the limit.
-pub const MAX_MEMBERS: usize = 8;
+pub use crate::protocol::roster::entry::MAX_MEMBERS;
 
 /// One moment on both clocks: the wall clock for what people read, the steady one for what the program does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

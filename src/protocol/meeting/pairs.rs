@@ -129,9 +129,11 @@ impl Core {
         message: &[u8],
     ) -> bool {
         let Some(seat) = &self.seat else { return false };
-        if !seat.door.accepts(&attempt, suite, message, tag) {
+        let old = seat.old_door.as_ref().filter(|(_, until)| now < *until).map(|(door, _)| door);
+        let doors = [Some(&seat.door), old].into_iter().flatten();
+        let Some(door) = doors.into_iter().find(|door| door.accepts(&attempt, suite, message, tag)) else {
             return false;
-        }
+        };
         if let Known::Again(second) = self.answers.known(&attempt, message) {
             let payload = second.to_vec();
             self.transmits.push_back(Transmit { to: Some(from), payload });
@@ -149,7 +151,7 @@ impl Core {
             attempt,
             &self.room_id,
             &self.static_key,
-            &seat.door,
+            door,
             Caller::Member,
             message,
             self.entropy.as_mut(),
@@ -272,9 +274,6 @@ impl Core {
             }
         }
         self.tell_head(no);
-        if self.host_peer() == Some(no) {
-            self.tell_removals();
-        }
         self.want_key(now, false);
         self.renew_agreement_with(now);
     }

@@ -11,9 +11,7 @@ use crate::protocol::envelope::{Attempt, Envelope};
 use crate::protocol::invite::InviteId;
 use crate::protocol::link::{Link, LinkError};
 use crate::protocol::roster::{Listed, NOBODY};
-use crate::protocol::timers::{
-    HEED, HOST_QUIET, LINGER, PING, RateLimit, SILENCE, SILENCE_AFTER_LEAVING, Timers, YIELD,
-};
+use crate::protocol::timers::{HOST_QUIET, LINGER, PING, RateLimit, SILENCE, SILENCE_AFTER_LEAVING, Timers};
 use crate::protocol::wire::{Message, WireError};
 
 /// Pings whose answer is awaited.
@@ -90,14 +88,8 @@ pub(super) struct Peer {
     pub(super) given_up: bool,
     pub(super) keys: PeerKeys,
     pub(super) timers: Timers<PeerTimer>,
-    /// Number of the entry that they last said was in force with them, if it is one of ours.
-    pub(super) told: Option<u64>,
     /// When something authentic last came.
     pub(super) heard: Instant,
-    /// When the newest ping was sent that they are known to have heard.
-    pub(super) heeded: Instant,
-    /// When an answer came after a long time without.
-    pub(super) back: Option<Instant>,
     rate: RateLimit,
 }
 
@@ -138,10 +130,7 @@ impl Peer {
             given_up: false,
             keys: PeerKeys::new(),
             timers: Timers::new(),
-            told: None,
             heard: now,
-            heeded: now,
-            back: None,
             rate: RateLimit::new(BURST, PER_SECOND),
         }
     }
@@ -182,14 +171,6 @@ impl Peer {
         self.heard = now;
         self.given_up = false;
         self.timers.set(PeerTimer::Silence, now + SILENCE);
-    }
-
-    /// Whether they may not have heard us for a while, or not until a moment ago.
-    pub(super) fn was_out_of_reach(&self, now: Instant) -> bool {
-        self.silent
-            || self.wire.is_none()
-            || self.back.is_some_and(|back| now.saturating_duration_since(back) < YIELD)
-            || now.saturating_duration_since(self.heeded) >= HEED
     }
 
     /// Nothing has been heard for a while.
@@ -244,10 +225,6 @@ impl Peer {
         let pings = &mut self.wire.as_mut()?.pings;
         let at = pings.iter().position(|(sent, _)| *sent == token)?;
         let (_, sent) = pings.remove(at)?;
-        if sent.saturating_duration_since(self.heeded) >= HEED {
-            self.back = Some(now);
-        }
-        self.heeded = self.heeded.max(sent);
         Some(now.saturating_duration_since(sent))
     }
 

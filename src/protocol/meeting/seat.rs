@@ -10,9 +10,8 @@ use crate::crypto::identity::IdentityKey;
 use crate::crypto::secret::Secret;
 use crate::protocol::envelope::DoorKey;
 use crate::protocol::log::Record;
-use crate::protocol::roster::chain::enthrone;
 use crate::protocol::roster::{Entry, Head, MemberRole, NOBODY, Operation, Roster, RosterError, Signed, Taken};
-use crate::protocol::timers::{LINGER, PAIR_AGAIN, PAIR_WAIT, SILENCE};
+use crate::protocol::timers::{HOST_QUIET, LINGER, PAIR_AGAIN, PAIR_WAIT, SECRET_RETIRE, SILENCE};
 use crate::protocol::wire::{LeaveReason, Message};
 
 /// Entries sent at once to somebody who fell behind; the next head that they send asks for more.
@@ -25,11 +24,15 @@ pub(super) struct Seat {
     pub(super) members: Secret<32>,
     /// Our own door for other members.
     pub(super) door: DoorKey,
+    /// The door before it, and until when it still opens.
+    pub(super) old_door: Option<(DoorKey, Instant)>,
     pub(super) roster: Roster,
     /// The host signed two entries for one place: there is no list any more that could be trusted.
     pub(super) forked: bool,
-    /// A valid succession, while the host is still heard.
-    claimed: Option<Signed>,
+    /// A valid succession, while the host is still heard, and since when.
+    claimed: Option<(Signed, Instant)>,
+    /// When we last said that we are here, to an heir that believed us lost.
+    asserted: Option<Instant>,
 }
 
 impl Seat {
@@ -42,7 +45,7 @@ impl Seat {
         roster: Roster,
     ) -> Self {
         let door = DoorKey::of_member(&members, room_id, own_static);
-        Self { own_index, meeting, members, door, roster, forked: false, claimed: None }
+        Self { own_index, meeting, members, door, old_door: None, roster, forked: false, claimed: None, asserted: None }
     }
 
     pub(super) fn own_role(&self) -> MemberRole {
@@ -57,8 +60,9 @@ fn heir_among(peers: &BTreeMap<PeerNo, Peer>, entry: &Entry) -> u16 {
         let here = |peer: &Peer| peer.is_paired() && !peer.silent && peer.index == *index;
         peers.values().any(here)
     };
-    let natural = Entry { heir: entry.natural_heir(), ..entry.clone() };
-    natural.line().into_iter().find(heard).unwrap_or(natural.heir)
+    let mut others: Vec<_> = entry.members.iter().filter(|member| member.role != MemberRole::Host).collect();
+    others.sort_by_key(|member| (member.role, member.index));
+    others.into_iter().map(|member| member.index).find(heard).unwrap_or_else(|| entry.natural_heir())
 }
 
 impl Core {
@@ -220,11 +224,13 @@ impl Core {
                     Departure::Removed | Departure::Broke(_) => Operation::Remove,
                     _ => Operation::Leave,
                 };
-                // Before the list changes, so that the goodbye and its reason are ours.
-                self.dismiss(now, no, why, goodbye);
                 let without = |entry: &mut Entry| entry.members.retain(|member| member.index != index);
-                if let Some(signed) = self.certify(now, operation, index, without) {
+                let signed = self.certify(now, operation, index, without);
+                // Before the others learn of it, so that the goodbye and its reason are ours.
+                self.dismiss(now, no, why, goodbye);
+                if let Some(signed) = signed {
                     self.publish(now, &signed);
+                    self.renew_members_secret(now);
                 }
                 self.want_key(now, true);
             }
@@ -313,9 +319,6 @@ impl Core {
         if let Some(ours) = seat.roster.contradiction(head) {
             return self.fork(now, ours, *head);
         }
-        if let Some(peer) = self.peers.get_mut(&no) {
-            peer.told = seat.roster.place_of(head);
-        }
         // What has not arrived yet is not sent a second time.
         if !self.peers.get(&no).is_some_and(Peer::is_drained) {
             return;
@@ -326,21 +329,26 @@ impl Core {
         }
     }
 
-    pub(super) fn handle_entry(&mut self, now: Instant, no: PeerNo, signed: Signed) -> Result<(), Violation> {
+    pub(super) fn handle_entry(&mut self, now: Instant, signed: Signed) -> Result<(), Violation> {
         let host = self.is_host();
         let Some(seat) = self.seat.as_mut().filter(|seat| !seat.forked) else { return Ok(()) };
-        if let Some(ours) = seat.roster.contradiction(&signed.head()) {
+        let proof = seat.roster.contradiction(&signed.head()).or_else(|| seat.roster.taken_over_twice(&signed));
+        if let Some(ours) = proof {
             self.fork(now, ours, signed.head());
             return Ok(());
         }
+        let host_before = seat.roster.current().host().map(|host| host.index);
         match seat.roster.take(&signed) {
-            Ok(Taken::Now) => self.live_by(now, &signed),
-            Ok(Taken::Already) if host => {
-                seat.roster.bar(&signed);
-                self.bar(now);
+            Ok(Taken::Now) => {
+                self.live_by(now, &signed);
+                self.return_to_host(now, host_before);
             }
             Ok(Taken::Already) => {}
-            Ok(Taken::Succession) => return self.handle_claim(now, no, signed),
+            Ok(Taken::Succession) if host => self.assert_presence(now),
+            Ok(Taken::Succession) => {
+                seat.claimed = Some((signed, now));
+                self.consider_succession(now);
+            }
             // One that is ahead of us comes again in its turn, when our next head says what we lack.
             Err(RosterError::Unconnected) => self.counters.bad_entries += 1,
             Err(error) => {
@@ -362,6 +370,23 @@ impl Core {
         self.events.push_back(Event::Forked { ours, other });
     }
 
+    /// Whoever is no longer in the meeting is not to knock at members' doors any more: the host draws another secret.
+    pub(super) fn renew_members_secret(&mut self, now: Instant) {
+        if !self.is_host() {
+            return;
+        }
+        let secret: Secret<32> = crate::crypto::entropy::secret(self.entropy.as_mut());
+        self.send_to_all(&Message::MembersSecret { secret: secret.duplicate() });
+        self.take_members_secret(now, secret);
+    }
+
+    pub(super) fn take_members_secret(&mut self, now: Instant, secret: Secret<32>) {
+        let Some(seat) = &mut self.seat else { return };
+        let door = DoorKey::of_member(&secret, &self.room_id, &self.static_key.public());
+        seat.old_door = Some((std::mem::replace(&mut seat.door, door), now + SECRET_RETIRE));
+        seat.members = secret;
+    }
+
     // Losing a host.
 
     /// The host has left the meeting to its heir.
@@ -379,33 +404,27 @@ impl Core {
         self.plan_call(now, no);
     }
 
-    /// Takes the word of whoever is next in the line that the host is lost, or takes over as the next, if nothing is heard
-    /// of the host here either, and of nobody who would come before.
+    /// Takes the heir's word that the host is lost, or takes over as its heir, if nothing is heard of the host here either.
     pub(super) fn consider_succession(&mut self, now: Instant) {
         if self.over || self.is_host() {
             return;
         }
         let Some(host) = self.host_peer().and_then(|no| self.peers.get(&no)) else { return };
-        let Some(seat) = self.seat.as_ref().filter(|seat| !seat.forked) else { return };
-        let all_before = |before: &[u16], lost: fn(&Peer, Instant) -> bool| {
-            let peers = before.iter().filter_map(|index| self.peers.get(&self.by_index(*index)?));
-            peers.into_iter().all(|peer| lost(peer, now))
-        };
-        // Whoever was sent out, and whom others took for the host all the same, is none.
-        let barred = seat.roster.barred_members().contains(&host.index);
-        if let Some(claimed) = &seat.claimed
-            && let Some(claim) = seat.roster.claim(claimed)
-            && (barred || host.is_quiet(now))
-            && all_before(&claim.before, Peer::is_quiet)
-        {
-            let claimed = claimed.clone();
-            return self.adopt(now, &claimed);
+        let (quiet, gone, lost) = (host.is_quiet(now), host.gone, host.is_lost(now));
+        let heard = self.hears_anyone(now);
+        let Some(seat) = self.seat.as_mut().filter(|seat| !seat.forked) else { return };
+        // Said once, it is not believed for ever: the next silence of the host is another.
+        if seat.claimed.as_ref().is_some_and(|(_, since)| now.saturating_duration_since(*since) > HOST_QUIET) {
+            seat.claimed = None;
+        }
+        if quiet && let Some((claimed, _)) = seat.claimed.take() {
+            if seat.roster.succeed(&claimed) {
+                self.live_by(now, &claimed);
+            }
+            return;
         }
         // Who hears nobody at all is more likely cut off itself than the last one there.
-        let lost = barred || host.gone || host.is_lost(now) && self.hears_anyone(now);
-        let line = seat.roster.current().line();
-        let before: Vec<u16> = line.into_iter().take_while(|index| *index != seat.own_index).collect();
-        if lost && all_before(&before, Peer::is_lost) {
+        if (gone || lost && heard) && seat.roster.current().heir == seat.own_index {
             self.succeed(now);
         }
     }
@@ -423,45 +442,40 @@ impl Core {
     fn succeed(&mut self, now: Instant) {
         let time = self.unix(now);
         let Some(seat) = &mut self.seat else { return };
-        let mut entry = seat.roster.following(time);
-        entry.operation = Operation::Succeed;
-        // In a new term no place has been signed for yet.
-        (entry.term, entry.counter) = (entry.term.saturating_add(1), seat.roster.current().counter.saturating_add(1));
-        enthrone(&mut entry, seat.own_index);
+        let mut entry = seat.roster.succession(time);
         entry.heir = heir_among(&self.peers, &entry);
         let signed = Signed::make(entry, &seat.meeting, &self.identity);
-        if seat.roster.take(&signed) == Ok(Taken::Succession) && seat.roster.switch(&signed).is_some() {
+        if seat.roster.succeed(&signed) {
             self.publish(now, &signed);
         }
     }
 
-    /// A branch is in force from now on that takes precedence.
-    fn adopt(&mut self, now: Instant, signed: &Signed) {
-        let Some(path) = self.seat.as_mut().and_then(|seat| seat.roster.switch(signed)) else { return };
-        let Some((last, before)) = path.split_last() else { return };
-        for signed in before {
-            self.note(now, &Record::Entry(signed));
-        }
-        self.live_by(now, last);
-        if self.over {
+    /// Our heir believes that we are lost. An entry that changes nothing says that we are not, and stands in the place of what
+    /// the heir began. Not more often than an heir can come to believe it.
+    fn assert_presence(&mut self, now: Instant) {
+        self.counters.false_claims += 1;
+        let Some(seat) = &mut self.seat else { return };
+        if seat.asserted.is_some_and(|at| now.saturating_duration_since(at) < HOST_QUIET) {
             return;
         }
-        // Keys that were bound to what is given up are no use to whoever never knew of it.
+        seat.asserted = Some(now);
+        let operation = if seat.roster.current().locked { Operation::Lock } else { Operation::Unlock };
+        if let Some(signed) = self.certify(now, operation, NOBODY, |_| {}) {
+            self.publish(now, &signed);
+            // The heir may have given the others one of its own.
+            self.renew_members_secret(now);
+        }
+    }
+
+    /// Somebody had taken over, and the host was not lost: what was given up binds no key any more.
+    fn return_to_host(&mut self, now: Instant, before: Option<u16>) {
+        let host = self.seat.as_ref().and_then(|seat| seat.roster.current().host()).map(|host| host.index);
+        if self.over || host == before {
+            return;
+        }
         self.want_key(now, false);
         for no in self.paired() {
             self.tell_head(no);
-        }
-        self.tell_removals();
-    }
-
-    /// Shows the host whom we know to have been sent out, if it has them in its list.
-    pub(super) fn tell_removals(&mut self) {
-        let (Some(host), Some(seat)) = (self.host_peer(), &self.seat) else { return };
-        if !self.peers.get(&host).is_some_and(Peer::is_drained) {
-            return;
-        }
-        for signed in seat.roster.removals().into_iter().take(CATCH_UP) {
-            self.send(host, &Message::Roster(Box::new(signed)));
         }
     }
 
@@ -490,55 +504,6 @@ impl Core {
             if let Some(peer) = self.peers.get_mut(&no).filter(|peer| peer.is_member()) {
                 peer.timers.hasten(PeerTimer::Silence, now + SILENCE);
             }
-        }
-    }
-
-    /// Somebody has taken over. If it is our place that they took, and if they could not hear us for a while, they are right:
-    /// there is one host, and we are not it. If they could, or if they have told us that they know of later entries, they lie.
-    /// Others believe it when they do not hear the host either, or when the host does.
-    fn handle_claim(&mut self, now: Instant, no: PeerNo, signed: Signed) -> Result<(), Violation> {
-        let (host, by_host) = (self.is_host(), self.host_peer() == Some(no));
-        let own = self.identity.key();
-        let Some(seat) = &mut self.seat else { return Ok(()) };
-        let Some(claim) = seat.roster.claim(&signed) else { return Ok(()) };
-        if claim.rival || by_host {
-            self.adopt(now, &signed);
-            return Ok(());
-        }
-        if !host {
-            seat.claimed = Some(signed);
-            self.consider_succession(now);
-            self.ask_host(no);
-            return Ok(());
-        }
-        let is_claimant = |peer: &Peer| peer.is_member() && !peer.gone && peer.identity == Some(claim.identity);
-        let claimant = self.peers.iter().find(|(_, peer)| is_claimant(peer));
-        let lies = |peer: &Peer| {
-            let heard_us = claim.host == own && !peer.was_out_of_reach(now);
-            heard_us || peer.told.is_some_and(|told| told > claim.known)
-        };
-        match claimant {
-            // Whoever merely passes it on may have believed it.
-            Some((claimant, peer)) if lies(peer) => {
-                if *claimant == no {
-                    return Err(Violation::FalseSuccession);
-                }
-            }
-            _ => self.adopt(now, &signed),
-        }
-        Ok(())
-    }
-
-    /// Somebody else is said to host, and our host is heard: it is for the host to say.
-    fn ask_host(&mut self, from: PeerNo) {
-        let Some(host) = self.host_peer().filter(|host| *host != from) else { return };
-        if !self.peers.get(&host).is_some_and(Peer::is_drained) {
-            return;
-        }
-        let Some(seat) = &self.seat else { return };
-        let branch = seat.claimed.as_ref().map(|claimed| seat.roster.branch_for(claimed)).unwrap_or_default();
-        for signed in branch.into_iter().take(CATCH_UP) {
-            self.send(host, &Message::Roster(Box::new(signed)));
         }
     }
 

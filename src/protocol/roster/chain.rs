@@ -1,17 +1,14 @@
 //! The roster as one member knows it: the entry in force, those before it, and what may follow.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeSet, VecDeque};
 
-use super::entry::{Entry, EntryError, EntryHash, Head, Listed, MemberRole, NOBODY, Operation, Signed};
+use super::entry::{Entry, EntryError, EntryHash, Head, Listed, MAX_MEMBERS, MemberRole, NOBODY, Operation, Signed};
 use crate::crypto::identity::IdentityKey;
 
 /// Entries kept: for members that fell behind, for keys bound to an older entry, and as the ground on which a succession
 /// may stand.
 pub const KEPT: usize = 64;
-/// By how much a counter may rise at once: as much as can have been signed on a branch that was given up.
-const MAX_JUMP: u64 = 1024;
-/// Entries before the beginning of a term that are sent to somebody on another branch: theirs left ours at one of them.
+/// Entries that are sent to somebody whose head is not known here: their branch left ours at one of them.
 const COMMON: usize = 8;
 
 /// Why an entry is not taken.
@@ -40,41 +37,24 @@ pub enum RosterError {
 pub enum Taken {
     /// It is in force now.
     Now,
-    /// It has been known before, or stands on a branch that does not count.
+    /// It has been known before, or an entry of the host stands where it would.
     Already,
-    /// It stands on a branch that takes precedence, by a succession. Whether the host is lost is for the caller to judge: see
-    /// [`Roster::switch`].
+    /// It is a succession on the entry in force, and whether the host is lost is for the caller to judge: see
+    /// [`Roster::succeed`].
     Succession,
-}
-
-/// What a branch that takes precedence says: somebody took over.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Claim {
-    /// Whoever took over first on it.
-    pub identity: IdentityKey,
-    /// Indices of those who would have come before them. They must be lost, too.
-    pub before: Vec<u16>,
-    /// Whose place they took.
-    pub host: IdentityKey,
-    /// Number of the entry that they took over from: the last that they knew of.
-    pub known: u64,
-    /// A succession has been believed here since, too, and only the better of two counts.
-    pub rival: bool,
 }
 
 /// The roster of one meeting.
 ///
-/// A host that is lost can still make entries that others do not see, and two members that do not hear each other can both
-/// succeed. So there are branches. Of two, the one with the later term takes precedence; in one term that whose
-/// succession stands on the longer chain, then that of whoever comes first in the line; last, that with the smaller hash.
+/// There is one chain of entries, and one place where it can branch: on an entry after which the heir believed that the host
+/// was lost, and the host was not. Then the host's own next entry stands, and what the heir began is given up. So whoever
+/// is not the host can never unseat one that goes on, and all who exchange what they have end with the same chain.
 pub struct Roster {
     meeting: [u8; 32],
     /// Entries in force one after the other; the last one is in force now. Never empty.
     entries: VecDeque<Signed>,
-    /// Valid entries on branches that are not in force, or not yet.
-    side: VecDeque<Signed>,
-    /// Highest place of an entry that was given up: nobody may sign for one place twice.
-    given_up: (u32, u64),
+    /// Highest term seen, on whatever branch: nobody may sign for one place twice.
+    latest_term: u32,
     /// Noise statics of those who were sent out on a branch that was given up: each stays out, and has to come in anew.
     barred: BTreeSet<[u8; 32]>,
 }
@@ -82,8 +62,8 @@ pub struct Roster {
 impl Roster {
     /// A host's own beginning. `first` must be an [`Operation::Open`] signed by the host itself.
     pub fn open(meeting: [u8; 32], first: Signed) -> Self {
-        let (entries, side) = (VecDeque::from([first]), VecDeque::new());
-        Self { meeting, entries, side, given_up: (0, 0), barred: BTreeSet::new() }
+        let latest_term = first.entry.term;
+        Self { meeting, entries: VecDeque::from([first]), latest_term, barred: BTreeSet::new() }
     }
 
     /// A newcomer's beginning: the entry that came with its admission. `host` and `host_static` are those of the link,
@@ -141,11 +121,6 @@ impl Roster {
         self.entries.iter().find(|signed| signed.hash == *hash)
     }
 
-    /// The kept entry with this hash, on whatever branch.
-    fn known(&self, hash: &EntryHash) -> Option<&Signed> {
-        self.find(hash).or_else(|| self.side.iter().find(|signed| signed.hash == *hash))
-    }
-
     /// Somebody who may be given keys: in the list in force, and not sent out on any branch that was seen here.
     pub fn may_hear(&self, identity: &IdentityKey) -> bool {
         self.current().by_identity(identity).is_some_and(|member| !self.barred.contains(&member.static_key))
@@ -157,208 +132,126 @@ impl Roster {
         barred.map(|member| member.index).collect()
     }
 
-    /// The proofs of that, each with the entries that lead to it, oldest first: for a host that has not seen them.
-    pub fn removals(&self) -> Vec<Signed> {
-        let removes = |signed: &&Signed| self.removed_by(signed).is_some_and(|key| self.barred.contains(&key));
-        let mut proofs: Vec<Signed> = Vec::new();
-        for signed in
-            self.side.iter().filter(removes).filter_map(|signed| self.branch(signed)).flat_map(|(_, path)| path)
-        {
-            if !proofs.contains(&signed) {
-                proofs.push(signed);
-            }
-        }
-        proofs
-    }
-
-    /// Takes the word of a valid entry on another branch that somebody was sent out.
-    pub fn bar(&mut self, signed: &Signed) {
-        if self.side.contains(signed) {
-            self.barred.extend(self.removed_by(signed));
-        }
-    }
-
-    /// The static key of the member of our list whom an entry on another branch sent out.
-    fn removed_by(&self, signed: &Signed) -> Option<[u8; 32]> {
-        let base = self.known(&signed.entry.previous).filter(|_| signed.entry.operation == Operation::Remove)?;
-        let key = base.entry.member(signed.entry.subject)?.static_key;
-        self.current().members.iter().any(|member| member.static_key == key).then_some(key)
-    }
-
     /// What the next entry looks like before anything is changed in it.
     pub fn following(&self, time: u64) -> Entry {
-        let mut entry = following(self.last(), time);
-        if self.given_up.0 == entry.term {
-            entry.counter = entry.counter.max(self.given_up.1.saturating_add(1));
-        }
+        following(self.last(), time)
+    }
+
+    /// What the entry looks like by which the heir takes over: in a term in which no place has been signed for yet.
+    pub fn succession(&self, time: u64) -> Entry {
+        let mut entry = self.following(time);
+        (entry.operation, entry.term) = (Operation::Succeed, self.latest_term + 1);
+        let heir = self.current().heir;
+        enthrone(&mut entry, heir);
         entry
     }
 
-    /// Entries that somebody with this head lacks, oldest first; empty if they lack none or nothing here would help.
+    /// Entries that somebody with this head lacks, oldest first; empty if they lack none.
     pub fn after(&self, head: &Head) -> Vec<&Signed> {
-        // Where their branch leaves ours, if it is known here.
-        let mut at = head.hash;
-        while self.find(&at).is_none() {
-            match self.known(&at) {
-                Some(signed) => at = signed.entry.previous,
-                None => break,
-            }
-        }
-        if let Some(at) = self.entries.iter().position(|signed| signed.hash == at) {
-            return self.entries.iter().skip(at + 1).collect();
-        }
-        // An unknown branch of this term or an earlier one: ours left it somewhere before this term began.
-        let term = self.current().term;
-        let began = self.entries.iter().position(|signed| signed.entry.term == term).unwrap_or(0);
-        if term > 0 && head.term <= term {
-            self.entries.iter().skip(began.saturating_sub(COMMON)).collect()
-        } else {
-            Vec::new()
-        }
+        let from = match self.entries.iter().position(|signed| signed.hash == head.hash) {
+            Some(at) => at + 1,
+            // Ahead of us, or on a branch that left ours at one of the last.
+            None => self.entries.len().saturating_sub(COMMON),
+        };
+        self.entries.iter().skip(from).collect()
     }
 
     /// The kept head that, with `head`, proves that one signer put two different entries at one place.
     pub fn contradiction(&self, head: &Head) -> Option<Head> {
-        let all = || self.entries.iter().chain(&self.side);
+        let own = self.entries.iter().map(Signed::head).find(|own| own.contradicts(head))?;
         let mut identities: Vec<IdentityKey> = Vec::new();
-        for own in all().map(Signed::head).filter(|own| own.contradicts(head)) {
-            if identities.is_empty() {
-                for member in all().flat_map(|signed| &signed.entry.members) {
-                    if !identities.contains(&member.identity) {
-                        identities.push(member.identity);
-                    }
-                }
-            }
-            let signer = identities.iter().find(|identity| own.is_by(&self.meeting, identity));
-            if signer.is_some_and(|signer| head.is_by(&self.meeting, signer)) {
-                return Some(own);
+        for member in self.entries.iter().flat_map(|signed| &signed.entry.members) {
+            if !identities.contains(&member.identity) {
+                identities.push(member.identity);
             }
         }
-        None
+        let signer = identities.into_iter().find(|identity| own.is_by(&self.meeting, identity))?;
+        head.is_by(&self.meeting, &signer).then_some(own)
     }
 
-    /// Takes an entry that follows one that is known. What stands on another branch than that in force is kept, and
-    /// [`Taken::Succession`] says that it would take precedence.
+    /// The kept head that, with that of `signed`, proves that an heir took over from one entry twice, in two terms.
+    pub fn taken_over_twice(&self, signed: &Signed) -> Option<Head> {
+        let at = self.entries.iter().position(|known| known.hash == signed.entry.previous)?;
+        let ours = self.entries.get(at + 1)?;
+        let both = ours.entry.operation == Operation::Succeed && signed.entry.operation == Operation::Succeed;
+        let heir = self.entries[at].entry.member(self.entries[at].entry.heir)?;
+        let proof = both && ours.hash != signed.hash && signed.head().is_by(&self.meeting, &heir.identity);
+        proof.then(|| ours.head())
+    }
+
+    /// Takes an entry that follows the one in force, or one of the host's that stands in the place of a succession. A
+    /// succession is not taken yet: [`Taken::Succession`] says that it would be valid.
     pub fn take(&mut self, signed: &Signed) -> Result<Taken, RosterError> {
+        let entry = &signed.entry;
         if self.find(&signed.hash).is_some_and(|known| known.signature == signed.signature) {
             return Ok(Taken::Already);
         }
-        if !self.side.contains(signed) {
-            self.judge(signed)?;
-            self.set_aside(signed.clone());
+        let at = self.entries.iter().position(|known| known.hash == entry.previous).ok_or(RosterError::Unconnected)?;
+        self.judge(&self.entries[at].entry, signed)?;
+        self.latest_term = self.latest_term.max(entry.term);
+        let next = self.entries.get(at + 1).map(|next| next.entry.operation);
+        match (entry.operation, next) {
+            (Operation::Succeed, None) => Ok(Taken::Succession),
+            (Operation::Succeed, Some(_)) => Ok(Taken::Already),
+            (_, None) => {
+                self.push(signed.clone());
+                Ok(Taken::Now)
+            }
+            // The host was not lost.
+            (_, Some(Operation::Succeed)) => {
+                self.give_up_after(at);
+                self.push(signed.clone());
+                Ok(Taken::Now)
+            }
+            (_, Some(_)) => Ok(Taken::Already),
         }
-        if signed.entry.previous == self.hash() && signed.entry.operation != Operation::Succeed {
-            self.side.retain(|known| known.hash != signed.hash);
-            self.push(signed.clone());
-            return Ok(Taken::Now);
-        }
-        Ok(if self.precedes(signed) { Taken::Succession } else { Taken::Already })
     }
 
-    /// Whether an entry follows one that is known, with a change that its signer may make.
-    fn judge(&self, signed: &Signed) -> Result<(), RosterError> {
-        // What is ahead of us comes again in order. Who might have signed what follows an entry that we do not have, we
-        // cannot know.
-        let base = self.known(&signed.entry.previous).ok_or(RosterError::Unconnected)?;
+    /// Whether an entry follows `base` with a change that its signer may make.
+    fn judge(&self, base: &Entry, signed: &Signed) -> Result<(), RosterError> {
         let signer = match signed.entry.operation {
-            Operation::Succeed => base.entry.member(signed.entry.subject),
-            _ => base.entry.host(),
+            Operation::Succeed => base.member(base.heir),
+            _ => base.host(),
         };
         let signer = signer.ok_or(RosterError::Signature)?;
         if !signed.head().is_by(&self.meeting, &signer.identity) {
             return Err(RosterError::Signature);
         }
         signed.entry.check()?;
-        check_change(&base.entry, &signed.entry).map_err(RosterError::Change)
-    }
-
-    fn set_aside(&mut self, signed: Signed) {
-        self.side.push_back(signed);
-        if self.side.len() > KEPT {
-            self.side.pop_front();
+        if signed.entry.members.len() > MAX_MEMBERS {
+            return Err(RosterError::Change("more members than a meeting holds"));
         }
+        check_change(base, &signed.entry).map_err(RosterError::Change)
     }
 
-    /// The succession by which the term of an entry began, and the entry that it stands on.
-    fn succession_of<'a>(&'a self, signed: &'a Signed) -> Option<(&'a Signed, &'a Signed)> {
-        let mut at = signed;
-        while at.entry.operation != Operation::Succeed {
-            at = self.known(&at.entry.previous)?;
+    /// Puts a succession in force that [`take`](Self::take) found valid; `false` if it no longer is.
+    pub fn succeed(&mut self, signed: &Signed) -> bool {
+        let valid = signed.entry.previous == self.hash() && self.take(signed) == Ok(Taken::Succession);
+        if valid {
+            self.push(signed.clone());
         }
-        Some((at, self.known(&at.entry.previous)?))
+        valid
     }
 
-    /// Whether an entry that is known stands on a branch that takes precedence over the one in force.
-    fn precedes(&self, signed: &Signed) -> bool {
-        let current = self.last();
-        if signed.entry.term != current.entry.term {
-            return signed.entry.term > current.entry.term && self.succession_of(signed).is_some();
-        }
-        let Some((theirs, their_base)) = self.succession_of(signed) else { return false };
-        // Whoever came in later than this term's succession cannot compare, and stays.
-        let Some((ours, our_base)) = self.succession_of(current) else { return false };
-        let place = |start: &Signed, base: &Signed| base.entry.line().iter().position(|at| *at == start.entry.subject);
-        let rank = |start: &Signed, base: &Signed| (start.entry.counter, Reverse((place(start, base), start.hash)));
-        theirs.hash != ours.hash && rank(theirs, their_base) > rank(ours, our_base)
-    }
-
-    /// What the branch says that ends with an entry which [`take`](Self::take) found to take precedence.
-    pub fn claim(&self, signed: &Signed) -> Option<Claim> {
-        let (fork, path) = self.branch(signed)?;
-        let start = path.iter().find(|signed| signed.entry.operation == Operation::Succeed)?;
-        let base = &self.known(&start.entry.previous)?.entry;
-        let subject = start.entry.subject;
-        let identity = base.member(subject)?.identity;
-        let before = base.line().into_iter().take_while(|index| *index != subject).collect();
-        let rival = self.entries.iter().skip(fork + 1).any(|given_up| given_up.entry.operation == Operation::Succeed);
-        Some(Claim { identity, before, host: base.host()?.identity, known: base.counter, rival })
-    }
-
-    /// Whether a head is that of an entry in force, and which number that has.
-    pub fn place_of(&self, head: &Head) -> Option<u64> {
-        self.find(&head.hash).map(|signed| signed.entry.counter)
-    }
-
-    /// Position of the last entry in force that a branch stands on, and what follows it up to this entry, oldest first.
-    fn branch(&self, signed: &Signed) -> Option<(usize, Vec<Signed>)> {
-        let mut path = vec![signed.clone()];
-        loop {
-            let previous = path.last()?.entry.previous;
-            if let Some(fork) = self.entries.iter().position(|known| known.hash == previous) {
-                path.reverse();
-                return Some((fork, path));
-            }
-            path.push(self.known(&previous)?.clone());
-        }
-    }
-
-    /// A branch that takes precedence, as it follows what is in force here, oldest first.
-    pub fn branch_for(&self, signed: &Signed) -> Vec<Signed> {
-        self.branch(signed).map(|(_, path)| path).unwrap_or_default()
-    }
-
-    /// Puts the branch in force that ends with an entry which [`take`](Self::take) found to take precedence, and gives its
-    /// entries, oldest first. Those in force after the fork are given up; whoever they sent out stays barred.
-    pub fn switch(&mut self, signed: &Signed) -> Option<Vec<Signed>> {
-        let (fork, path) = self.branch(signed).filter(|_| self.precedes(signed))?;
-        while self.entries.len() > fork + 1 {
-            let Some(given_up) = self.entries.pop_back() else { break };
-            // Whoever was lost is lost no longer, perhaps; whoever was sent out is.
+    /// Gives up what stands after an entry. Whoever was lost on it is lost no longer, perhaps; whoever was sent out is.
+    fn give_up_after(&mut self, at: usize) {
+        while self.entries.len() > at + 1 {
+            let Some(given_up) = self.entries.pop_back() else { return };
             if given_up.entry.operation == Operation::Remove
                 && let Some(before) = self.entries.back()
                 && let Some(gone) = before.entry.member(given_up.entry.subject)
             {
                 self.barred.insert(gone.static_key);
             }
-            self.given_up = self.given_up.max((given_up.entry.term, given_up.entry.counter));
-            self.set_aside(given_up);
         }
-        self.side.retain(|known| path.iter().all(|signed| signed.hash != known.hash));
-        path.iter().cloned().for_each(|signed| self.push(signed));
-        Some(path)
+        // Not by its own heir.
+        if let Some(host) = self.current().host().map(|host| host.static_key) {
+            self.barred.remove(&host);
+        }
     }
 
     fn push(&mut self, signed: Signed) {
+        self.latest_term = self.latest_term.max(signed.entry.term);
         self.entries.push_back(signed);
         if self.entries.len() > KEPT {
             self.entries.pop_front();
@@ -366,8 +259,8 @@ impl Roster {
     }
 }
 
-/// What an entry after `before` looks like before anything is changed in it, on a chain that never had another branch.
-fn following(before: &Signed, time: u64) -> Entry {
+/// What an entry after `before` looks like before anything is changed in it.
+pub fn following(before: &Signed, time: u64) -> Entry {
     let mut entry = before.entry.clone();
     (entry.counter, entry.previous, entry.time, entry.subject) =
         (before.entry.counter + 1, before.hash, time.max(before.entry.time), NOBODY);
@@ -379,7 +272,7 @@ fn check_change(before: &Entry, after: &Entry) -> Result<(), &'static str> {
     if after.operation == Operation::Succeed {
         return check_succession(before, after);
     }
-    if !(1..=MAX_JUMP).contains(&after.counter.saturating_sub(before.counter)) {
+    if before.counter.checked_add(1) != Some(after.counter) {
         return Err("the counter");
     }
     if after.term != before.term {
@@ -443,14 +336,14 @@ fn hands_over(before: &Entry, after: &Entry, subject: u16) -> bool {
 }
 
 fn check_succession(before: &Entry, after: &Entry) -> Result<(), &'static str> {
-    if after.counter != before.counter.wrapping_add(1) {
+    if before.counter.checked_add(1) != Some(after.counter) {
         return Err("the counter");
     }
-    if after.term != before.term.wrapping_add(1) {
+    if after.term <= before.term {
         return Err("the term");
     }
     let kept = after.next_index == before.next_index && after.locked == before.locked;
-    if before.member(after.subject).is_none() || !kept || !hands_over(before, after, after.subject) {
+    if after.subject != before.heir || !kept || !hands_over(before, after, before.heir) {
         return Err("the list");
     }
     Ok(())
@@ -489,7 +382,7 @@ mod tests {
 
     /// The entry in force, followed by one with a change, signed by `who`.
     fn next(roster: &Roster, who: u8, operation: Operation, change: impl FnOnce(&mut Entry)) -> Signed {
-        let mut entry = following(roster.last(), 0);
+        let mut entry = roster.following(0);
         entry.operation = operation;
         change(&mut entry);
         entry.heir = entry.natural_heir();
@@ -504,15 +397,7 @@ mod tests {
     }
 
     fn succession(roster: &Roster, who: u8) -> Signed {
-        succession_of(roster, who, roster.current().heir)
-    }
-
-    fn succession_of(roster: &Roster, who: u8, index: u16) -> Signed {
-        let mut entry = following(roster.last(), 0);
-        entry.operation = Operation::Succeed;
-        entry.term += 1;
-        enthrone(&mut entry, index);
-        signed(entry, who)
+        signed(roster.succession(0), who)
     }
 
     #[test]
@@ -628,111 +513,28 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_next_in_the_line_succeeds_and_nobody_else() {
+    fn only_the_named_heir_succeeds() {
         let mut roster = roster();
         let forged = succession(&roster, 3);
         assert_eq!(roster.take(&forged), Err(RosterError::Signature));
         let by_heir = succession(&roster, 2);
         assert_eq!(roster.take(&by_heir), Ok(Taken::Succession));
         assert_eq!(roster.current(), &entry(), "not before somebody judged that the host is lost");
-        let claim =
-            Claim { identity: identity(2).key(), before: vec![], host: identity(1).key(), known: 3, rival: false };
-        assert_eq!(roster.claim(&by_heir), Some(claim));
-        let by_next = succession_of(&roster, 3, 2);
-        assert_eq!(roster.take(&by_next), Ok(Taken::Succession));
-        let claim =
-            Claim { identity: identity(3).key(), before: vec![1], host: identity(1).key(), known: 3, rival: false };
-        assert_eq!(roster.claim(&by_next), Some(claim));
-        assert!(roster.switch(&by_heir).is_some_and(|path| path.len() == 1));
+        assert!(roster.succeed(&by_heir));
         assert_eq!((roster.current().term, roster.current().host().unwrap().index), (1, 1));
         assert_eq!(roster.take(&by_heir), Ok(Taken::Already));
-        assert_eq!(roster.take(&by_next), Ok(Taken::Already), "the heir comes first");
+        assert!(!roster.succeed(&by_heir));
         let by_old_host = remove(&roster, 1, 2);
         assert_eq!(roster.take(&by_old_host), Err(RosterError::Signature));
     }
 
-    /// What two sides took for the meeting while they did not hear each other, each as the other learns of it.
-    fn meet_again(one: &mut Roster, other: &mut Roster) {
-        for _ in 0..2 {
-            let (from_one, from_other): (Vec<Signed>, Vec<Signed>) = (
-                one.after(&other.head()).into_iter().cloned().collect(),
-                other.after(&one.head()).into_iter().cloned().collect(),
-            );
-            for (roster, entries) in [(&mut *other, from_one), (&mut *one, from_other)] {
-                for signed in entries {
-                    if roster.take(&signed) == Ok(Taken::Succession) {
-                        roster.switch(&signed).unwrap();
-                    }
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn two_who_both_succeeded_agree_on_one_when_they_meet_again() {
-        // The heir succeeds where it last heard of the meeting; the next one after an entry that the heir never saw.
-        let (mut heir, mut next_one) = (roster(), roster());
-        let by_heir = succession(&heir, 2);
-        heir.take(&by_heir).unwrap();
-        heir.switch(&by_heir).unwrap();
-        let locked = next(&next_one, 1, Operation::Lock, |entry| entry.locked = true);
-        assert_eq!(next_one.take(&locked), Ok(Taken::Now));
-        let by_next = succession_of(&next_one, 3, 2);
-        next_one.take(&by_next).unwrap();
-        next_one.switch(&by_next).unwrap();
-        // Both go on.
-        for (roster, who) in [(&mut heir, 2), (&mut next_one, 3)] {
-            for locked in [false, true] {
-                let operation = if locked { Operation::Lock } else { Operation::Unlock };
-                let entry = next(roster, who, operation, |entry| entry.locked = locked);
-                assert_eq!(roster.take(&entry), Ok(Taken::Now));
-            }
-        }
-        meet_again(&mut heir, &mut next_one);
-        assert_eq!(heir.hash(), next_one.hash());
-        assert_eq!(
-            heir.current().host().map(|host| host.index),
-            Some(2),
-            "the longer chain had more of the host's entries"
-        );
-        // Were the first to host this term again, it would not sign for a place twice.
-        assert_eq!(heir.following(0).counter, next_one.following(0).counter);
-        let hands_over = next(&heir, 3, Operation::HandOver, |entry| enthrone(entry, 1));
-        heir.take(&hands_over).unwrap();
-        assert!(heir.following(0).counter > 7, "{}", heir.following(0).counter);
-    }
-
-    #[test]
-    fn a_counter_may_skip_what_was_given_up_and_no_more() {
-        let base = roster();
-        let locked = |jump: u64| {
-            next(&base, 1, Operation::Lock, |entry| {
-                entry.locked = true;
-                entry.counter = base.current().counter.wrapping_add(jump);
-            })
-        };
-        assert_eq!(roster().take(&locked(MAX_JUMP)), Ok(Taken::Now));
-        for jump in [0, MAX_JUMP + 1, u64::MAX] {
-            assert_eq!(roster().take(&locked(jump)), Err(RosterError::Change("the counter")));
-        }
-    }
-
-    #[test]
-    fn a_list_that_no_member_could_read_is_not_taken_by_its_maker_either() {
-        let mut roster = roster();
-        let twice = next(&roster, 1, Operation::Admit, |entry| {
-            (entry.subject, entry.next_index) = (3, 4);
-            entry.members.push(Listed { identity: identity(4).key(), ..listed(3, 2, MemberRole::Member) });
-        });
-        assert_eq!(roster.take(&twice), Err(RosterError::Entry(EntryError::Twice)));
-    }
-
     #[test]
     fn a_succession_changes_who_hosts_and_nothing_else() {
-        let cases: [fn(&mut Entry); 4] = [
+        let cases: [fn(&mut Entry); 5] = [
             |entry| drop(entry.members.pop()),
             |entry| entry.locked = true,
-            |entry| entry.term += 1,
+            |entry| entry.term = 0,
+            |entry| entry.counter += 1,
             |entry| entry.members[2].static_key = [99; 32],
         ];
         for change in cases {
@@ -744,34 +546,72 @@ mod tests {
     }
 
     #[test]
-    fn whoever_was_sent_out_on_a_branch_given_up_stays_barred_until_let_in_again() {
+    fn the_hosts_own_entry_stands_in_the_place_of_a_succession_and_what_the_heir_began_is_given_up() {
+        let (mut here, mut there) = (roster(), roster());
+        let by_heir = succession(&there, 2);
+        assert!(there.succeed(&by_heir));
+        let out = remove(&there, 2, 2);
+        assert_eq!(there.take(&out), Ok(Taken::Now));
+        let by_host = next(&here, 1, Operation::Lock, |entry| entry.locked = true);
+        assert_eq!(here.take(&by_host), Ok(Taken::Now));
+        // The host goes on, and nobody who has its entry believes the heir.
+        assert_eq!(here.take(&by_heir), Ok(Taken::Already));
+        assert_eq!(here.take(&out), Err(RosterError::Unconnected));
+        assert_eq!(there.take(&by_host), Ok(Taken::Now));
+        assert_eq!(there.hash(), here.hash());
+        // Whoever was sent out meanwhile stays out where that was seen, until let in again.
+        let member = identity(3).key();
+        assert!(there.current().by_identity(&member).is_some() && !there.may_hear(&member));
+        assert_eq!((there.barred_members(), here.barred_members()), (vec![2], vec![]));
+        // The heir, should it ever take over again, signs for no place a second time.
+        assert!(there.succession(0).term > by_heir.entry.term);
+    }
+
+    #[test]
+    fn an_heir_that_takes_over_twice_from_one_entry_is_found_out() {
         let mut roster = roster();
-        let heir_takes_over = succession(&roster, 2);
+        let one = succession(&roster, 2);
+        let other = signed(Entry { term: 5, ..one.entry.clone() }, 2);
+        assert!(roster.succeed(&one));
+        assert_eq!(roster.taken_over_twice(&one), None);
+        assert_eq!(roster.taken_over_twice(&other), Some(one.head()));
+        let forged = signed(Entry { term: 5, ..one.entry.clone() }, 3);
+        assert_eq!(roster.taken_over_twice(&forged), None);
+    }
+
+    #[test]
+    fn whoever_fell_behind_is_given_what_it_lacks_and_whoever_is_elsewhere_the_last_of_ours() {
+        let mut roster = roster();
+        let before = roster.head();
         let gone = remove(&roster, 1, 2);
         assert_eq!(roster.take(&gone), Ok(Taken::Now));
-        assert_eq!(roster.take(&heir_takes_over), Ok(Taken::Succession));
-        assert!(roster.switch(&heir_takes_over).is_some());
-        let out = identity(3).key();
-        assert!(roster.current().by_identity(&out).is_some() && !roster.may_hear(&out));
-        assert_eq!(roster.barred_members(), [2]);
-        // A host that never saw it is shown.
-        let mut host = self::roster();
-        host.take(&heir_takes_over).unwrap();
-        host.switch(&heir_takes_over).unwrap();
-        assert!(host.may_hear(&out));
-        for proof in roster.removals() {
-            assert_eq!(host.take(&proof), Ok(Taken::Already));
-            host.bar(&proof);
+        assert_eq!(roster.after(&before).len(), 1);
+        assert!(roster.after(&roster.head()).is_empty());
+        let unknown = Head { term: 3, counter: 9, hash: [1; 32], signature: [0; 64] };
+        assert_eq!(roster.after(&unknown).len(), 2);
+    }
+
+    #[test]
+    fn more_than_a_meeting_holds_are_refused() {
+        let mut full = Roster::open(MEETING, signed(entry(), 1));
+        for index in 3..MAX_MEMBERS as u16 + 1 {
+            let admit = next(&full, 1, Operation::Admit, |entry| {
+                (entry.subject, entry.next_index) = (index, index + 1);
+                entry.members.push(listed(index, index as u8 + 1, MemberRole::Member));
+            });
+            let fits = usize::from(index) < MAX_MEMBERS;
+            assert_eq!(full.take(&admit).is_ok(), fits, "{index}");
         }
-        assert_eq!(host.barred_members(), [2]);
-        let removed = remove(&roster, 2, 2);
-        roster.take(&removed).unwrap();
-        let again = next(&roster, 2, Operation::Admit, |entry| {
+    }
+
+    #[test]
+    fn a_list_that_no_member_could_read_is_not_taken_by_its_maker_either() {
+        let mut roster = roster();
+        let twice = next(&roster, 1, Operation::Admit, |entry| {
             (entry.subject, entry.next_index) = (3, 4);
-            entry.members.push(Listed { static_key: [33; 32], ..listed(3, 3, MemberRole::Member) });
+            entry.members.push(Listed { identity: identity(4).key(), ..listed(3, 2, MemberRole::Member) });
         });
-        roster.take(&again).unwrap();
-        assert!(roster.may_hear(&out), "under another key, as whoever comes in anew has");
+        assert_eq!(roster.take(&twice), Err(RosterError::Entry(EntryError::Twice)));
     }
 
     #[test]
@@ -792,26 +632,6 @@ mod tests {
         assert_eq!(with(|e| drop(e.members.pop())), Err(RosterError::First("not listed")));
         assert_eq!(with(|e| e.members[2].static_key = [99; 32]), Err(RosterError::First("listed as another")));
         assert_eq!(with(|e| e.members[2].identity = identity(9).key()), Err(RosterError::First("listed as another")));
-    }
-
-    #[test]
-    fn whoever_fell_behind_is_given_what_it_lacks() {
-        let mut roster = roster();
-        let before = roster.head();
-        let steps = [remove(&roster, 1, 2)];
-        steps.iter().for_each(|step| assert_eq!(roster.take(step), Ok(Taken::Now)));
-        assert_eq!(roster.after(&before).len(), 1);
-        assert!(roster.after(&roster.head()).is_empty());
-        let unknown = Head { term: 0, counter: 9, hash: [1; 32], signature: [0; 64] };
-        assert!(roster.after(&unknown).is_empty());
-        let takes_over = succession(&roster, 2);
-        roster.take(&takes_over).unwrap();
-        assert!(roster.switch(&takes_over).is_some());
-        assert_eq!(
-            roster.after(&unknown).len(),
-            3,
-            "another branch is given the beginning of this term and what it stands on"
-        );
     }
 
     #[test]

@@ -14,8 +14,13 @@ use ring::digest;
 use crate::crypto::identity::{Identity, IdentityKey};
 use crate::protocol::wire::{MAX_NAME_CHARS, is_name};
 
-/// Most members that an entry may list. A mesh holds fewer; the room beyond is for larger meetings to come.
+/// People in a meeting, the host among them. A mesh of more would have each send its picture too many times.
+pub const MAX_MEMBERS: usize = 8;
+/// Most members that an entry can be read with. Members refuse more than [`MAX_MEMBERS`]; the room beyond is for larger
+/// meetings to come.
 pub const MAX_LISTED: usize = 64;
+/// Terms and counters are below this: no meeting comes near it, and nothing that is added to them can overflow.
+pub const MAX_NUMBER: u32 = 1 << 31;
 /// Longest entry in bytes.
 pub const MAX_ENTRY: usize = HEADER + MAX_LISTED * (MEMBER + MAX_NAME_CHARS * 4);
 /// Stands for nobody where a member's index is expected.
@@ -145,6 +150,9 @@ pub enum EntryError {
     /// A role, an operation or a flag that does not exist.
     #[error("a roster entry holds an unknown {0}")]
     Unknown(&'static str),
+    /// A term or counter that no meeting reaches.
+    #[error("a roster entry's number is too high")]
+    Number,
     /// A name that may not be one.
     #[error("a roster entry holds a text that is no name")]
     Name,
@@ -236,6 +244,9 @@ impl Entry {
 
     /// Checks all that can be checked without the entry before it.
     pub(super) fn check(&self) -> Result<(), EntryError> {
+        if self.term >= MAX_NUMBER || self.counter >= MAX_NUMBER.into() {
+            return Err(EntryError::Number);
+        }
         let members = &self.members;
         let rising = members.windows(2).all(|pair| pair[0].index < pair[1].index);
         if !rising || members.last().is_none_or(|last| last.index >= self.next_index) {
@@ -286,14 +297,6 @@ impl Entry {
     /// The one who signs what comes next. An entry that was parsed or made has one.
     pub fn host(&self) -> Option<&Listed> {
         self.members.iter().find(|member| member.role == MemberRole::Host)
-    }
-
-    /// Who may take over if the host is lost, in this order: the heir, then co-hosts, then everyone else by how long they have
-    /// been here. Each only if those before it are lost, too.
-    pub fn line(&self) -> Vec<u16> {
-        let mut others: Vec<&Listed> = self.members.iter().filter(|member| member.role != MemberRole::Host).collect();
-        others.sort_by_key(|member| (member.index != self.heir, member.role, member.index));
-        others.into_iter().map(|member| member.index).collect()
     }
 
     /// Whom the host's program names as heir unless a person says otherwise: the first co-host, or whoever has been here
@@ -496,18 +499,6 @@ pub(crate) mod tests {
         assert_ne!(changed(|e| e.members[1].name = "Another".into()).people(), people);
         assert_ne!(changed(|e| e.members[1].static_key = [99; 32]).people(), people);
         assert_ne!(changed(|e| e.members[1].identity = identity(9).key()).people(), people);
-    }
-
-    #[test]
-    fn the_heir_is_the_first_co_host_or_whoever_came_first() {
-        assert_eq!(entry().natural_heir(), 1);
-        assert_eq!(changed(|e| e.members[2].role = MemberRole::CoHost).natural_heir(), 1);
-        let other = changed(|e| (e.members[1].role, e.members[2].role) = (MemberRole::Member, MemberRole::CoHost));
-        assert_eq!(other.natural_heir(), 2);
-        assert_eq!(changed(|e| e.members.truncate(1)).natural_heir(), NOBODY);
-        assert_eq!(entry().line(), [1, 2]);
-        assert_eq!(changed(|e| (e.heir, e.members[2].role) = (2, MemberRole::CoHost)).line(), [2, 1]);
-        assert_eq!(changed(|e| e.heir = NOBODY).line(), [1, 2]);
     }
 
     #[test]

@@ -24,6 +24,7 @@
 //! | 0x14 | code set | round(16) ‖ signature(64) ‖ count(2) ‖ count × (index(2) ‖ commitment(32)) |
 //! | 0x15 | code reveal | round(16) ‖ value(32) |
 //! | 0x16 | code values | round(16) ‖ count(2) ‖ count × (index(2) ‖ value(32)) |
+//! | 0x17 | members' secret | secret(32) |
 //!
 //! A text is `length(2) ‖ UTF-8` without control characters other than tab, carriage return and line feed. A name is a text
 //! of 1 to 64 characters without any control or direction-changing character, without white space at its ends.
@@ -255,6 +256,11 @@ pub enum Message {
         /// The speaker's.
         value: Secret<32>,
     },
+    /// What opens members' doors from now on: the host, when somebody is no longer in the meeting.
+    MembersSecret {
+        /// As in [`Message::Admit`].
+        secret: Secret<32>,
+    },
     /// Step 5.
     CodeValues {
         /// Which.
@@ -296,6 +302,7 @@ impl Message {
             Self::CodeSet { .. } => "code set",
             Self::CodeReveal { .. } => "code reveal",
             Self::CodeValues { .. } => "code values",
+            Self::MembersSecret { .. } => "members' secret",
         }
     }
 
@@ -407,6 +414,10 @@ impl Message {
                 out.extend(round);
                 out.extend(value.expose());
             }
+            Self::MembersSecret { secret } => {
+                out.push(0x17);
+                out.extend(secret.expose());
+            }
             Self::CodeValues { round, values } => {
                 out.reserve(1 + 16 + 2 + values.len() * 34);
                 out.push(0x16);
@@ -469,6 +480,7 @@ impl Message {
                 Self::CodeSet { round: take(input)?, signature: take(input)?, set: take_table(input, |value| value)? }
             }
             0x15 => Self::CodeReveal { round: take(input)?, value: Secret::new(take(input)?) },
+            0x17 => Self::MembersSecret { secret: Secret::new(take(input)?) },
             0x16 => Self::CodeValues { round: take(input)?, values: take_table(input, Secret::new)? },
             other => return Err(WireError::UnknownType(other)),
         };

@@ -68,6 +68,7 @@ fn any_code_message() -> impl Strategy<Value = Message> {
         any::<(Round, PeopleHash)>().prop_map(|(round, people)| Message::CodeOpen { round, people }),
         any::<(Round, Commitment)>().prop_map(|(round, commitment)| Message::CodeCommit { round, commitment }),
         (any::<Round>(), table()).prop_map(|(round, set)| Message::CodeSet { round, signature: [4; 64], set }),
+        any::<[u8; 32]>().prop_map(|secret| Message::MembersSecret { secret: Secret::new(secret) }),
         any::<(Round, [u8; 32])>().prop_map(|(round, value)| Message::CodeReveal { round, value: Secret::new(value) }),
         (any::<Round>(), table()).prop_map(|(round, values)| Message::CodeValues {
             round,
@@ -94,7 +95,7 @@ proptest! {
     }
 
     #[test]
-    fn random_bytes_never_panic_and_what_they_mean_is_written_the_same(bytes in prop::collection::vec(any::<u8>(), 0..300), kind in 0u8..0x18) {
+    fn random_bytes_never_panic_and_what_they_mean_is_written_the_same(bytes in prop::collection::vec(any::<u8>(), 0..300), kind in 0u8..0x19) {
         let mut bytes = bytes;
         for first in [bytes.first().copied().unwrap_or(0), kind] {
             if let Some(byte) = bytes.first_mut() { *byte = first; }
@@ -146,7 +147,7 @@ fn the_same_bounds_hold_for_what_arrives() {
         assert_eq!(text(kind, 0), Err(WireError::TextLength), "{kind:#x}");
     }
     assert_eq!(Message::decode(&[]), Err(WireError::Truncated));
-    assert_eq!(Message::decode(&[0x17]), Err(WireError::UnknownType(0x17)));
+    assert_eq!(Message::decode(&[0x18]), Err(WireError::UnknownType(0x18)));
     assert_eq!(Message::decode(&[0x10, MAX_WAITING as u8 + 1]), Err(WireError::List));
     assert_eq!(Message::decode(&[0x11, 9, 0, 0, 0, 0]), Err(WireError::UnknownRequest));
     assert_eq!(Message::decode(&[0x11, 3, 0, 1, 0, 0]), Err(WireError::UnknownRequest));

@@ -106,7 +106,7 @@ fn footer(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting) -> bool {
                 cx.toast(ui.ctx(), Tone::Good, strings::COPIED);
             }
             if Button::new(Kind::Secondary, strings::READ_AGAIN).width(third).show(ui).clicked() {
-                cx.send(Command::JudgeCode(Verdict::Withdrawn));
+                cx.send(Command::JudgeCode { digits: code.digits.clone(), verdict: Verdict::Withdrawn });
             }
             if Button::new(Kind::Danger, strings::LEAVE).icon(Icon::PhoneOff).width(third).show(ui).clicked() {
                 cx.leave();
@@ -116,16 +116,16 @@ fn footer(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting) -> bool {
         let half = share(2.0);
         let different = Button::new(Kind::Refuse, strings::CODE_DIFFERENT).icon(Icon::ShieldAlert).width(half);
         if different.show(ui).clicked() {
-            cx.send(Command::JudgeCode(Verdict::Mismatch));
+            cx.send(Command::JudgeCode { digits: code.digits.clone(), verdict: Verdict::Mismatch });
         }
         if code.confirmed {
             if Button::new(Kind::Secondary, strings::WITHDRAW).width(half).show(ui).clicked() {
-                cx.send(Command::JudgeCode(Verdict::Withdrawn));
+                cx.send(Command::JudgeCode { digits: code.digits.clone(), verdict: Verdict::Withdrawn });
             }
         } else {
             let same = Button::new(Kind::Primary, strings::CODE_SAME).icon(Icon::Check).width(half);
             if same.show(ui).clicked() {
-                cx.send(Command::JudgeCode(Verdict::Match));
+                cx.send(Command::JudgeCode { digits: code.digits.clone(), verdict: Verdict::Match });
                 done = true;
             }
         }
