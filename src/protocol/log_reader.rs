@@ -409,7 +409,8 @@ impl Reader {
             self.remember(signed);
             return Ok(host);
         };
-        let before = roster.current().host().map(|host| host.identity);
+        // Where a succession is given up for an entry of the host, it is the host before it that signed.
+        let before = roster.find(&entry.previous).and_then(|base| base.entry.host()).map(|host| host.identity);
         let by = match roster.take(signed).map_err(refuse)? {
             Taken::Now => before.unwrap_or(host),
             // It takes over by itself, and so its host is its signer.
@@ -616,15 +617,15 @@ pub(crate) mod tests {
     fn a_succession_is_followed_and_its_signer_known() {
         let open = opened();
         let admit = admitted(&open, 2);
-        let lost = changed(&admit, 1, Operation::Lock, NOBODY, |entry| entry.locked = true);
+        let there = changed(&admit, 1, Operation::Lock, NOBODY, |entry| entry.locked = true);
         let succeed = changed(&admit, 2, Operation::Succeed, 1, |entry| {
             entry.term += 1;
             super::super::roster::chain::enthrone(entry, 1);
         });
-        let text = log(1, 2, &[Record::Entry(&admit), Record::Entry(&lost), Record::Entry(&succeed)]);
+        let text = log(1, 2, &[Record::Entry(&admit), Record::Entry(&succeed), Record::Entry(&there)]);
         let log = verify(text.as_bytes()).map_err(|error| error.to_string()).unwrap();
         let signers: Vec<IdentityKey> = log.entries().map(|(_, by)| *by).collect();
-        assert_eq!(signers, [identity(1).key(), identity(1).key(), identity(2).key()]);
+        assert_eq!(signers, [identity(1).key(), identity(2).key(), identity(1).key()], "the host was not lost");
     }
 
     proptest! {

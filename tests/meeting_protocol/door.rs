@@ -44,7 +44,7 @@ fn before_admission_the_host_says_its_proof_and_nothing_else() {
         events(&mut host).iter().find_map(|e| if let Event::Knocked { peer, .. } = e { Some(*peer) } else { None });
     host.admit(network.now + secs(60), peer.unwrap()).unwrap();
     let said: Vec<Message> = payloads(&mut host).iter().filter_map(|payload| session.open(payload)).collect();
-    assert_eq!(kinds(&said), ["admit", "media state", "sender key", "head"]);
+    assert_eq!(kinds(&said), ["admit", "media state", "members' secret", "sender key", "head"]);
 }
 
 #[test]

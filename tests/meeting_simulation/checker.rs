@@ -158,7 +158,9 @@ impl Checker {
             Event::SendKey(key) => self.take_send_key(now, at, key.generation, *key.base.expose()),
             Event::SendKeyGone => self.nodes[at].in_use = None,
             Event::OpenKey { peer, key, .. } => self.take_open_key(now, at, meeting, *peer, key),
-            Event::RetireKey { peer, generation } => {
+            Event::RetireKey { peer, generation } =>
+            {
+                #[expect(clippy::collapsible_match, reason = "the flaw is the exception, and reads as one")]
                 if self.flaw != Flaw::KeptKey {
                     self.nodes[at].open.remove(&(*peer, *generation));
                 }

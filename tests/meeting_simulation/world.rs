@@ -405,6 +405,10 @@ impl World {
         for at in &members {
             let meeting = &self.net.nodes[*at].meeting;
             let (Some(roster), Some((own, _))) = (meeting.roster(), self.checker.nodes[*at].own) else { continue };
+            // Cut off from the host and from its heir, or left by both, nobody may change the list: it stays as it is.
+            if !self.has_somebody_in_charge(*at) {
+                continue;
+            }
             let others: Vec<u16> =
                 roster.current().members.iter().map(|member| member.index).filter(|index| *index != own).collect();
             for index in &others {
@@ -414,7 +418,16 @@ impl World {
                 let Some(other) = self.checker.peer_node(*at, peer).filter(|other| self.is_in(*other)) else {
                     return Some(format!("{at} lists {index}, who is not there"));
                 };
-                if self.net.nodes[other].meeting.roster().map(|roster| roster.hash()) != Some(roster.hash()) {
+                let theirs = self.net.nodes[other].meeting.roster();
+                let own_key = roster.current().member(own).map(|one| one.static_key);
+                let counts_us = theirs.is_some_and(|theirs| {
+                    theirs.current().members.iter().any(|member| Some(member.static_key) == own_key)
+                });
+                if self.dropped && !counts_us {
+                    // They gave us up, on a list of their own; we shall give them up, too.
+                    continue;
+                }
+                if theirs.map(|roster| roster.hash()) != Some(roster.hash()) {
                     return Some(format!("{at} and {other} have different lists"));
                 }
                 if !self.checker.nodes[*at].paired.contains(&peer) {
@@ -435,6 +448,28 @@ impl World {
         let lists: BTreeSet<[u8; 32]> =
             members.iter().filter_map(|at| Some(self.net.nodes[*at].meeting.roster()?.hash())).collect();
         (lists.len() > 1 && !self.dropped).then(|| format!("{} lists, though nobody was given up", lists.len()))
+    }
+
+    /// Whether the host of somebody's list, or the heir that it names, is in the meeting and has them in its own list.
+    fn has_somebody_in_charge(&self, at: usize) -> bool {
+        let (Some(roster), Some((own, _))) = (self.net.nodes[at].meeting.roster(), self.checker.nodes[at].own) else {
+            return false;
+        };
+        let entry = roster.current();
+        let counts = |index: u16| {
+            if index == own {
+                return true;
+            }
+            let node = self.checker.number(at, index).and_then(|peer| self.checker.peer_node(at, peer));
+            node.filter(|node| self.is_in(*node)).is_some_and(|node| {
+                let theirs = self.net.nodes[node].meeting.roster();
+                theirs.is_some_and(|theirs| {
+                    theirs.current().member(own).map(|one| one.static_key)
+                        == entry.member(own).map(|one| one.static_key)
+                })
+            })
+        };
+        entry.host().is_some_and(|host| counts(host.index)) || counts(entry.heir)
     }
 
     /// Runs until everyone agrees, at most for [`SETTLED`]; how long it took.

@@ -1,6 +1,6 @@
 //! The live group code within a meeting: the host begins a round when the list has changed, and everyone plays its part.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::core::Core;
@@ -15,6 +15,9 @@ use crate::protocol::wire::Message;
 /// In a member's code open: whichever the host draws.
 const ANY_ROUND: Round = [0; 16];
 
+/// How often one member can have a round begun anew for the same people.
+const MOST_ASKED: u32 = 4;
+
 #[derive(Default)]
 pub(super) struct Agreement {
     people: PeopleHash,
@@ -24,7 +27,7 @@ pub(super) struct Agreement {
     /// When to begin a round, or to ask the host for one.
     due: Option<Instant>,
     /// Members that asked for a round.
-    asked: BTreeSet<PeerNo>,
+    asked: BTreeMap<PeerNo, u32>,
     /// When the last round began: one a second, so that a host cannot try many.
     begun: Option<Instant>,
 }
@@ -88,13 +91,18 @@ impl Core {
         }
     }
 
-    /// A member has no code for these people. Each may say so once, or one could keep all others from having one.
+    /// A member has no code for these people. Each may say so a few times, or one could keep all others from having one.
     fn handle_ask(&mut self, now: Instant, no: PeerNo, people: PeopleHash) {
         let Some(seat) = self.seat.as_ref().filter(|seat| !seat.forked) else { return };
         let recent = self.agreement.begun.is_some_and(|begun| now < begun + CODE_AGAIN);
-        if recent || people != seat.roster.current().people() || !self.agreement.asked.insert(no) {
+        if recent || people != seat.roster.current().people() {
             return;
         }
+        let asked = self.agreement.asked.entry(no).or_default();
+        if *asked >= MOST_ASKED {
+            return;
+        }
+        *asked += 1;
         if self.agreement.code.take().is_some() {
             self.events.push_back(Event::Code(None));
         }

@@ -290,7 +290,11 @@ impl Core {
                 if self.host_peer() == Some(no) {
                     self.take_members_secret(now, secret);
                 } else {
+                    // Perhaps they host as of an entry that is still on its way here.
                     self.counters.out_of_turn += 1;
+                    if let Some(peer) = self.peers.get_mut(&no) {
+                        peer.offered = Some(secret);
+                    }
                 }
                 return Ok(());
             }

@@ -274,6 +274,7 @@ impl Core {
             }
         }
         self.tell_head(no);
+        self.tell_members_secret(no);
         self.want_key(now, false);
         self.renew_agreement_with(now);
     }

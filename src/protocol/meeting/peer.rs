@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::event::{ConnId, PeerNo, Transmit};
 use super::keys::{PeerKeys, earliest};
 use crate::crypto::identity::IdentityKey;
+use crate::crypto::secret::Secret;
 use crate::crypto::session::Session;
 use crate::protocol::envelope::{Attempt, Envelope};
 use crate::protocol::invite::InviteId;
@@ -86,6 +87,8 @@ pub(super) struct Peer {
     pub(super) silent: bool,
     /// The engine no longer waits for them to be heard again.
     pub(super) given_up: bool,
+    /// The members' secret that they gave us before the entry came by which they host.
+    pub(super) offered: Option<Secret<32>>,
     pub(super) keys: PeerKeys,
     pub(super) timers: Timers<PeerTimer>,
     /// When something authentic last came.
@@ -128,6 +131,7 @@ impl Peer {
             gone: false,
             silent: false,
             given_up: false,
+            offered: None,
             keys: PeerKeys::new(),
             timers: Timers::new(),
             heard: now,

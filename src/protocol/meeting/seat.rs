@@ -127,6 +127,7 @@ impl Core {
             // A newcomer has it from its admission.
             if self.peers.get(&no).is_some_and(|peer| Some(peer.index) != newcomer) {
                 self.send(no, &message);
+                self.tell_members_secret(no);
             }
         }
         self.live_by(now, signed);
@@ -182,6 +183,10 @@ impl Core {
             seat.claimed = None;
         }
         self.watch_host(now);
+        let offered = self.host_peer().and_then(|no| self.peers.get_mut(&no)?.offered.take());
+        if let Some(secret) = offered {
+            self.take_members_secret(now, secret);
+        }
         self.tell_roster();
         self.take_held_keys(now);
         self.renew_agreement(now);
@@ -376,12 +381,22 @@ impl Core {
             return;
         }
         let secret: Secret<32> = crate::crypto::entropy::secret(self.entropy.as_mut());
-        self.send_to_all(&Message::MembersSecret { secret: secret.duplicate() });
         self.take_members_secret(now, secret);
+        for no in self.paired() {
+            self.tell_members_secret(no);
+        }
+    }
+
+    /// As the host, tells a member what opens members' doors: it may have had no session with us when that changed.
+    pub(super) fn tell_members_secret(&mut self, no: PeerNo) {
+        if let Some(seat) = self.seat.as_ref().filter(|seat| seat.own_role() == MemberRole::Host) {
+            let secret = seat.members.duplicate();
+            self.send(no, &Message::MembersSecret { secret });
+        }
     }
 
     pub(super) fn take_members_secret(&mut self, now: Instant, secret: Secret<32>) {
-        let Some(seat) = &mut self.seat else { return };
+        let Some(seat) = self.seat.as_mut().filter(|seat| seat.members != secret) else { return };
         let door = DoorKey::of_member(&secret, &self.room_id, &self.static_key.public());
         seat.old_door = Some((std::mem::replace(&mut seat.door, door), now + SECRET_RETIRE));
         seat.members = secret;
