@@ -3,9 +3,15 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod door;
+mod door_rules;
+mod hostile_host;
+mod hostile_member;
 mod hostile_relay;
+#[path = "../support/raw_member.rs"]
+mod raw_member;
 #[path = "../support/raw_peer.rs"]
 mod raw_peer;
+mod timings;
 #[path = "../support/virtual_relay.rs"]
 mod virtual_relay;
 

@@ -187,6 +187,13 @@ impl RawSession {
     }
 }
 
+/// A refusal of a suite, as whoever holds the door's secret can make it.
+pub(crate) fn refusal(door: &RawDoor, attempt: &[u8], suite: u8) -> Vec<u8> {
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, door.tag_key.expose());
+    let tag = ring::hmac::sign(&key, &[&b"refused"[..], attempt, &[suite]].concat());
+    [&[5][..], attempt, &tag.as_ref()[..16], &[suite]].concat()
+}
+
 /// Another secret of the same shape.
 pub(crate) fn other_secret() -> Secret<32> {
     Secret::new([0xee; 32])

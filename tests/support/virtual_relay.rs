@@ -83,6 +83,8 @@ pub(crate) struct Network {
     pub(crate) malice: Malice,
     pub(crate) nodes: Vec<Node>,
     pub(crate) seen: Vec<Vec<u8>>,
+    /// Everything that any node has sent, once each, to whomever: for those in the room who are no nodes.
+    pub(crate) overheard: Vec<Vec<u8>>,
     pub(crate) latency: Duration,
     /// From which node nothing reaches which.
     pub(crate) cut: BTreeSet<(usize, usize)>,
@@ -107,6 +109,7 @@ impl Network {
             malice: Malice::default(),
             nodes: Vec::new(),
             seen: Vec::new(),
+            overheard: Vec::new(),
             latency: Duration::from_millis(10),
             cut: BTreeSet::new(),
             queue: BTreeMap::new(),
@@ -249,6 +252,7 @@ impl Network {
                 assert!(transmit.payload.len() <= 65_536);
                 let Some(from) = self.nodes[at].conn else { continue };
                 self.nodes[at].sent += 1;
+                self.overheard.push(transmit.payload.clone());
                 let others = self.nodes.iter().filter_map(|node| node.conn).filter(|conn| *conn != from);
                 let to: Vec<ConnId> = others.filter(|conn| transmit.to.is_none_or(|to| to == *conn)).collect();
                 for to in to {

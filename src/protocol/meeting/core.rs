@@ -57,6 +57,8 @@ pub(super) struct Core {
     pub(super) counters: Counters,
     pub(super) log: Log,
     pub(super) over: bool,
+    /// An entry has made us the host, perhaps again.
+    pub(super) enthroned: bool,
     /// When it was last looked at whether there is a host.
     watched: Instant,
     /// A session that turned out to be that with a member: from now on under the member's number.
@@ -99,6 +101,7 @@ impl Core {
             counters: Counters::default(),
             log: Log::default(),
             over: false,
+            enthroned: false,
             watched: opened.at,
             moved: None,
             requests: Vec::new(),

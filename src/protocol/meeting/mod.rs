@@ -310,12 +310,12 @@ impl Meeting {
         if self.core.over {
             return;
         }
+        let enthroned = std::mem::take(&mut self.core.enthroned);
         match (self.core.is_host(), &mut self.door) {
-            (true, None) => {
-                let mut door = Door::default();
+            (true, door) if enthroned || door.is_none() => {
+                let door = door.get_or_insert_default();
                 door.blocked.extend(self.blocked.iter().copied());
                 door.known.extend(self.known.iter().copied());
-                self.door = Some(Box::new(door));
                 self.vestibule.update(&mut self.core, Vec::new());
                 self.core.take_charge(now);
                 self.core.renew_agreement(now);

@@ -182,6 +182,7 @@ impl Core {
         if let Some(seat) = &mut self.seat {
             seat.claimed = None;
         }
+        self.enthroned |= matches!(entry.operation, Operation::HandOver | Operation::Succeed) && self.is_host();
         self.watch_host(now);
         let offered = self.host_peer().and_then(|no| self.peers.get_mut(&no)?.offered.take());
         if let Some(secret) = offered {
@@ -517,7 +518,7 @@ impl Core {
         for no in unheard {
             self.plan_call(now, no);
             if let Some(peer) = self.peers.get_mut(&no).filter(|peer| peer.is_member()) {
-                peer.timers.hasten(PeerTimer::Silence, now + SILENCE);
+                peer.timers.hasten(PeerTimer::Silence, now.max(peer.heard + SILENCE));
             }
         }
     }
