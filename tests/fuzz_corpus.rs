@@ -115,6 +115,11 @@ fn put(target: &str, name: &str, data: impl AsRef<[u8]>) {
 #[test]
 #[ignore = "writes into fuzz/corpus"]
 fn write_the_genuine_messages() {
+    for (target, _) in bodies::TARGETS {
+        for (name, _) in corpus(target).iter().filter(|(name, _)| name.starts_with("real-")) {
+            fs::remove_file(folder(target).join(name)).unwrap();
+        }
+    }
     write_links();
     write_envelopes_and_frames();
     write_messages();
@@ -197,18 +202,20 @@ fn write_roster_and_log() {
     let locked = Entry { operation: Operation::Lock, subject: NOBODY, locked: true, ..admitted.entry.clone() };
     let host = Identity::from_seed(Secret::new([1; 32]));
     put("roster", "locked", Signed::make(locked, &[6; 32], &host).to_bytes());
-    let alone = Entry { members: admitted.entry.members[..1].to_vec(), heir: NOBODY, ..admitted.entry };
+    let alone = Entry { members: admitted.entry.members[..1].to_vec(), heir: NOBODY, ..admitted.entry.clone() };
     let open = Entry { counter: 0, previous: [0; 32], operation: Operation::Open, subject: 0, next_index: 1, ..alone };
     let open = Signed::make(open, &[6; 32], &host);
     put("roster", "alone", open.to_bytes());
+    let second = Signed::make(Entry { previous: open.hash, ..admitted.entry }, &[6; 32], &host);
 
     let mut log = Log::default();
     log.note(1_800_000_000, &Record::Entry(&open));
     put("meeting_log", "begun", log.sign(&[6; 32], 0, &host));
-    log.note(1_800_000_001, &Record::Drew { generation: 1, roster: &open.hash, key: [1; 8], to: &[1] });
+    log.note(1_800_000_001, &Record::Entry(&second));
+    log.note(1_800_000_001, &Record::Drew { generation: 1, roster: &second.hash, key: [1; 8], to: &[1] });
     log.note(1_800_000_002, &Record::Using { generation: 1 });
-    log.note(1_800_000_003, &Record::Got { from: 1, generation: 1, roster: &open.hash, key: [2; 8] });
-    log.note(1_800_000_004, &Record::Code { people: &open.entry.people(), digits: "0000 12345 67890" });
+    log.note(1_800_000_003, &Record::Got { from: 1, generation: 1, roster: &second.hash, key: [2; 8] });
+    log.note(1_800_000_004, &Record::Code { people: &second.entry.people(), digits: "0000 12345 67890" });
     put("meeting_log", "with-keys", log.sign(&[6; 32], 0, &host));
     let mut small = Log::default();
     small.note(1_800_000_000, &Record::Entry(&open));

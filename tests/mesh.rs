@@ -114,7 +114,8 @@ fn eight_meet_and_whoever_is_sent_out_hears_no_more_while_nobody_else_notices() 
         assert!(switched <= removed_at + 2, "{name} switched {switched}, Eve was out {removed_at}");
         let seen = report["peers"].as_array().unwrap().iter().find(|peer| peer["name"] == *name).unwrap();
         let seen_at = seen["video"]["last_picture_unix_ms"].as_u64().expect("she saw everyone");
-        assert!(seen_at <= (switched + 1) * 1000, "Eve saw {name} at {seen_at}, the switch was {switched}");
+        // The log knows whole seconds, and what was sealed just before the switch is shown after the jitter buffer.
+        assert!(seen_at <= (switched + 1) * 1000 + 500, "Eve saw {name} at {seen_at}, the switch was {switched}");
         assert!(seen["video"]["decoded"].as_u64().unwrap() > 50, "Eve saw {name}: {seen:#}");
     }
 

@@ -27,7 +27,7 @@ from websocket import Closed, WebSocket
 SUITE = 1
 SUITE_NAME = b"Noise_XKpsk0+psk2_25519_ChaChaPoly_SHA256 ML-KEM-768"
 PROOF, KNOCK, ADMIT, DECLINE, LEAVE, SENDER_KEY, KEY_ACK, OFFER, ANSWER, CANDIDATE, MEDIA_STATE = range(0x01, 0x0C)
-PING, PONG, ROSTER, HEAD, WAITING, REQUEST, OPEN, COMMIT, SET, REVEAL, VALUES = range(0x0C, 0x17)
+PING, PONG, ROSTER, HEAD, WAITING, REQUEST, OPEN, COMMIT, SET, REVEAL, VALUES, SECRET = range(0x0C, 0x18)
 UNORDERED = {PING, PONG, HEAD}
 
 
@@ -211,6 +211,9 @@ class Member:
                     raise Refused("the host has signed two lists")
                 for entry in self.roster.lacking(head):
                     self.send(ROSTER, entry.signed)
+            case op if op == SECRET:
+                # It opens the doors of members, and this one calls none.
+                fields.take(32)
             case op if op == OPEN:
                 self.open_round(fields.take(16), fields.take(32))
             case op if op == SET:

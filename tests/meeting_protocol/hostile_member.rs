@@ -130,7 +130,8 @@ fn whoever_is_not_the_heir_takes_over_from_nobody() {
 #[test]
 fn an_heir_that_takes_over_from_a_host_that_is_heard_gains_nothing() {
     let (mut net, _, mut mallory) = inside(105);
-    let peer = net.peer_of(0, 2);
+    let joined = |event: &Event| if let Event::Joined { peer, index: 2, .. } = event { Some(*peer) } else { None };
+    let peer = net.nodes[0].events.iter().find_map(joined).unwrap();
     net.with(0, |meeting, now| meeting.set_cohost(now, peer, true).unwrap());
     mallory.wait(&mut net, secs(1));
     assert_eq!(mallory.roster.entry.heir, 2);

@@ -92,7 +92,7 @@ impl Pair {
         self.said[at].retain(|line| !line.starts_with("STATS"));
         self.actors[at].tell("STATS");
         self.until("STATS", |said| said[at].iter().any(|line| line.starts_with("STATS")));
-        self.said[at].last().unwrap().clone()
+        self.said[at].iter().find(|line| line.starts_with("STATS")).unwrap().clone()
     }
 
     /// Asks for figures until `done` is content.
@@ -293,7 +293,7 @@ fn a_program_refuses_before_it_contacts_anybody() {
         (&["--only-network", "home"], "“home”, among the networks that you allow"),
         (&["--only-country", "NL"], "no file says which addresses belong to them"),
         (&["--hide-address"], "needs a TURN server"),
-        (&["--hide-address", "--turn", SERVER], "most likely the host's own computer"),
+        (&["--hide-address", "--turn", SERVER], "You hide your address, and the relay of this link"),
     ];
     for (arguments, sentence) in cases {
         let guest = call(&internet, 1, "Ben", &[&[link.as_str(), "--wait", "20"], arguments].concat());

@@ -329,6 +329,10 @@ impl Core {
         if !self.peers.get(&no).is_some_and(Peer::is_drained) {
             return;
         }
+        // After a succession that was given up, it may still have the secret of that branch.
+        if seat.roster.head() == *head {
+            return self.tell_members_secret(no);
+        }
         let lacking: Vec<Signed> = seat.roster.after(head).into_iter().take(CATCH_UP).cloned().collect();
         for signed in lacking {
             self.send(no, &Message::Roster(Box::new(signed)));
@@ -366,6 +370,8 @@ impl Core {
     }
 
     fn fork(&mut self, now: Instant, ours: Head, other: Head) {
+        // Whoever holds the other entry is to find out as well: it is the last head that we tell.
+        self.send_to_all(&Message::Head(ours));
         if let Some(seat) = &mut self.seat {
             seat.forked = true;
         }
