@@ -27,14 +27,15 @@ pub const HOST_QUIET: Duration = Duration::from_secs(10);
 pub const PAIR_WAIT: Duration = Duration::from_secs(2);
 /// Pause before a member is called again after a session with it ended badly.
 pub const PAIR_AGAIN: Duration = Duration::from_secs(5);
+/// How long a members' secret that was renewed still opens a door: somebody with whom the host has no session yet has no other,
+/// and gets the newest only once it has one. Longer than it takes to find a lost host's heir, and a session with it.
+pub const SECRET_RETIRE: Duration = Duration::from_secs(120);
 /// How long the list of people must stand before a code is agreed for it.
 pub const CODE_SETTLE: Duration = Duration::from_secs(1);
 /// After this long an agreement that did not come about is begun anew.
 pub const CODE_AGAIN: Duration = Duration::from_secs(8);
 /// First pause before an unacknowledged message is sent again.
 pub const RESEND_FIRST: Duration = Duration::from_secs(1);
-/// How long the members' secret before the newest still opens a door: calls made with it may be under way.
-pub const SECRET_RETIRE: Duration = Duration::from_secs(10);
 /// Longest such pause.
 pub const RESEND_MOST: Duration = Duration::from_secs(8);
 /// Age at which a sender replaces its key.

@@ -196,6 +196,45 @@ fn nobody_takes_over_from_an_entry_that_another_follows() {
     assert!(net.nodes[1].meeting.is_host());
 }
 
+/// As [`inside`], but Mallory came first and is the heir; the honest member is node 1 and has index 2.
+fn with_heir(seed: u64) -> (Network, RawMember) {
+    let mut net = Network::new(seed);
+    let (meeting, invite) = host(seed);
+    net.add(meeting);
+    net.nodes[0].admit_all = true;
+    let mut mallory = RawMember::enter(&mut net, &invite, 9);
+    mallory.wait(&mut net, secs(1));
+    net.add(guest(&invite, 2, seed));
+    mallory.wait(&mut net, secs(2));
+    assert_eq!((mallory.index, mallory.roster.entry.heir, mallory.roster.entry.members.len()), (1, 1, 3));
+    (net, mallory)
+}
+
+fn takes_over(mallory: &RawMember) -> Message {
+    let signed = mallory.entry(Operation::Succeed, |entry| {
+        entry.term += 1;
+        let own = mallory.index;
+        enthrone(entry, own);
+    });
+    Message::Roster(Box::new(signed))
+}
+
+#[test]
+fn an_heir_of_an_older_entry_does_not_take_over_from_there() {
+    let (mut net, mut mallory) = with_heir(104);
+    let claim = takes_over(&mallory);
+    // The host hands over to the honest member.
+    let peer = net.peer_of(0, 1);
+    net.with(0, |meeting, now| meeting.hand_over(now, peer).unwrap());
+    mallory.wait(&mut net, secs(1));
+    let mut session = mallory.answer(&mut net, 1);
+    let envelope = session.seal(&claim);
+    mallory.deliver(&mut net, 1, &envelope);
+    mallory.wait(&mut net, secs(10));
+    assert!(net.nodes[1].meeting.is_host());
+    assert_eq!(net.nodes[1].meeting.roster().unwrap().current().term, 0);
+}
+
 #[test]
 fn what_only_a_host_may_say_is_counted_and_not_heard_from_others() {
     let waiting = Waiting { number: 9, identity: identity(7).key(), name: "Nobody".into() };

@@ -113,8 +113,8 @@ impl Checker {
         self.nodes[at].open.contains_key(&(peer, generation))
     }
 
-    /// Takes in what a program has said since the last time. True if there was anything.
-    pub(crate) fn observe(&mut self, now: Instant, at: usize, meeting: &Meeting, events: &[Event]) -> bool {
+    /// Takes in what a program has said since the last time.
+    pub(crate) fn observe(&mut self, now: Instant, at: usize, meeting: &Meeting, events: &[Event]) {
         while self.nodes.len() <= at {
             self.nodes.push(Seen::default());
         }
@@ -125,7 +125,6 @@ impl Checker {
         for event in &events[begin..] {
             self.take(now, at, meeting, event);
         }
-        begin < events.len()
     }
 
     fn take(&mut self, now: Instant, at: usize, meeting: &Meeting, event: &Event) {
@@ -158,12 +157,8 @@ impl Checker {
             Event::SendKey(key) => self.take_send_key(now, at, key.generation, *key.base.expose()),
             Event::SendKeyGone => self.nodes[at].in_use = None,
             Event::OpenKey { peer, key, .. } => self.take_open_key(now, at, meeting, *peer, key),
-            Event::RetireKey { peer, generation } =>
-            {
-                #[expect(clippy::collapsible_match, reason = "the flaw is the exception, and reads as one")]
-                if self.flaw != Flaw::KeptKey {
-                    self.nodes[at].open.remove(&(*peer, *generation));
-                }
+            Event::RetireKey { peer, generation } if self.flaw != Flaw::KeptKey => {
+                self.nodes[at].open.remove(&(*peer, *generation));
             }
             Event::Left { peer, why } => {
                 let why = if self.flaw == Flaw::Accusation { &Departure::Broke(Violation::UsedUp) } else { why };

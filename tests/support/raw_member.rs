@@ -13,7 +13,7 @@ use conclave::protocol::meeting::ConnId;
 use conclave::protocol::roster::{Entry, Operation, Signed};
 use conclave::protocol::wire::Message;
 
-use crate::raw_peer::{RawCall, RawDoor, RawSession};
+use crate::raw_peer::{RawAnswer, RawCall, RawDoor, RawSession};
 use crate::virtual_relay::{Network, identity};
 
 /// Where a raw member is at the relay.
@@ -111,6 +111,21 @@ impl RawMember {
     /// As [`call`](Self::call), and proves who it is.
     pub(crate) fn pair(&mut self, net: &mut Network, at: usize, index: u16) -> RawSession {
         let mut session = self.call(net, at, index);
+        let proof = session.proof(&self.identity);
+        let envelope = session.seal(&proof);
+        net.deliver(at, self.conn, &envelope);
+        session
+    }
+
+    /// Answers the call of a member that came later, and proves who it is.
+    pub(crate) fn answer(&mut self, net: &mut Network, at: usize) -> RawSession {
+        let door = RawDoor::of_member(&self.secret, self.room_id, self.static_key.public());
+        let first = net.overheard.iter().rev().find(|payload| RawAnswer::is_called(&door, payload)).unwrap().clone();
+        self.seed += 1;
+        let (answer, second) = RawAnswer::start_at(&door, &self.static_key, &first, self.seed);
+        net.deliver(at, self.conn, &second);
+        let third = net.overheard.iter().rev().find(|payload| payload[0] == 3).unwrap().clone();
+        let mut session = answer.finish(&third);
         let proof = session.proof(&self.identity);
         let envelope = session.seal(&proof);
         net.deliver(at, self.conn, &envelope);

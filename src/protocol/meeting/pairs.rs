@@ -129,9 +129,10 @@ impl Core {
         message: &[u8],
     ) -> bool {
         let Some(seat) = &self.seat else { return false };
-        let old = seat.old_door.as_ref().filter(|(_, until)| now < *until).map(|(door, _)| door);
-        let doors = [Some(&seat.door), old].into_iter().flatten();
-        let Some(door) = doors.into_iter().find(|door| door.accepts(&attempt, suite, message, tag)) else {
+        let old = seat.old_doors.iter().filter(|(_, until)| now < *until).map(|(door, _)| door);
+        let Some(door) =
+            std::iter::once(&seat.door).chain(old).find(|door| door.accepts(&attempt, suite, message, tag))
+        else {
             return false;
         };
         if let Known::Again(second) = self.answers.known(&attempt, message) {

@@ -1,6 +1,6 @@
 //! Our place in the meeting: the roster in force, what follows when it changes, and who hosts when the host is lost.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
 use super::core::Core;
@@ -17,6 +17,9 @@ use crate::protocol::wire::{LeaveReason, Message};
 /// Entries sent at once to somebody who fell behind; the next head that they send asks for more.
 const CATCH_UP: usize = 16;
 
+/// Doors of secrets that were renewed: each costs a stranger's call one MAC more.
+const MAX_OLD_DOORS: usize = 8;
+
 pub(super) struct Seat {
     pub(super) own_index: u16,
     pub(super) meeting: [u8; 32],
@@ -24,11 +27,13 @@ pub(super) struct Seat {
     pub(super) members: Secret<32>,
     /// Our own door for other members.
     pub(super) door: DoorKey,
-    /// The door before it, and until when it still opens.
-    pub(super) old_door: Option<(DoorKey, Instant)>,
+    /// The doors before it, the oldest first, and until when each still opens.
+    pub(super) old_doors: VecDeque<(DoorKey, Instant)>,
     pub(super) roster: Roster,
     /// The host signed two entries for one place: there is no list any more that could be trusted.
     pub(super) forked: bool,
+    /// The two heads that prove it: others are to see them, too.
+    proof: Option<(Head, Head)>,
     /// A valid succession, while the host is still heard, and since when.
     claimed: Option<(Signed, Instant)>,
     /// When we last said that we are here, to an heir that believed us lost.
@@ -45,7 +50,18 @@ impl Seat {
         roster: Roster,
     ) -> Self {
         let door = DoorKey::of_member(&members, room_id, own_static);
-        Self { own_index, meeting, members, door, old_door: None, roster, forked: false, claimed: None, asserted: None }
+        Self {
+            own_index,
+            meeting,
+            members,
+            door,
+            old_doors: VecDeque::new(),
+            roster,
+            forked: false,
+            proof: None,
+            claimed: None,
+            asserted: None,
+        }
     }
 
     pub(super) fn own_role(&self) -> MemberRole {
@@ -311,10 +327,14 @@ impl Core {
 
     // The chain.
 
-    /// Tells a member which entry is in force here.
+    /// Tells a member which entry is in force here; or, after a fork, the two that prove it.
     pub(super) fn tell_head(&mut self, no: PeerNo) {
-        if let Some(seat) = self.seat.as_ref().filter(|seat| !seat.forked) {
-            let head = seat.roster.head();
+        let Some(seat) = &self.seat else { return };
+        let heads = match seat.proof {
+            Some((ours, other)) => vec![ours, other],
+            None => vec![seat.roster.head()],
+        };
+        for head in heads {
             self.send(no, &Message::Head(head));
         }
     }
@@ -347,17 +367,20 @@ impl Core {
             self.fork(now, ours, signed.head());
             return Ok(());
         }
-        let host_before = seat.roster.current().host().map(|host| host.index);
+        let before = seat.roster.hash();
         match seat.roster.take(&signed) {
             Ok(Taken::Now) => {
                 self.live_by(now, &signed);
-                self.return_to_host(now, host_before);
+                if signed.entry.previous != before {
+                    self.return_to_host(now);
+                }
             }
             Ok(Taken::Already) => {}
             Ok(Taken::Succession) if host => self.assert_presence(now),
             Ok(Taken::Succession) => {
-                seat.claimed = Some((signed, now));
+                seat.claimed = Some((signed.clone(), now));
                 self.consider_succession(now);
+                self.tell_host_of(&signed);
             }
             // One that is ahead of us comes again in its turn, when our next head says what we lack.
             Err(RosterError::Unconnected) => self.counters.bad_entries += 1,
@@ -369,17 +392,28 @@ impl Core {
         Ok(())
     }
 
+    /// Lets the host know that somebody believes it lost, if it is not: the heir may have given it up, and not say so to it.
+    fn tell_host_of(&mut self, claim: &Signed) {
+        let claimed = self.seat.as_ref().is_some_and(|seat| seat.claimed.is_some());
+        let host = self.host_peer().filter(|_| claimed);
+        if let Some(no) = host.filter(|no| self.peers.get(no).is_some_and(Peer::is_drained)) {
+            self.send(no, &Message::Roster(Box::new(claim.clone())));
+        }
+    }
+
     fn fork(&mut self, now: Instant, ours: Head, other: Head) {
-        // Whoever holds the other entry is to find out as well: it is the last head that we tell.
-        self.send_to_all(&Message::Head(ours));
         if let Some(seat) = &mut self.seat {
             seat.forked = true;
+            seat.proof = Some((ours, other));
         }
         self.note(now, &Record::Forked(&ours, &other));
         self.agreement.clear();
         self.events.push_back(Event::Code(None));
         self.stop_sealing();
         self.events.push_back(Event::Forked { ours, other });
+        for no in self.paired() {
+            self.tell_head(no);
+        }
     }
 
     /// Whoever is no longer in the meeting is not to knock at members' doors any more: the host draws another secret.
@@ -405,7 +439,11 @@ impl Core {
     pub(super) fn take_members_secret(&mut self, now: Instant, secret: Secret<32>) {
         let Some(seat) = self.seat.as_mut().filter(|seat| seat.members != secret) else { return };
         let door = DoorKey::of_member(&secret, &self.room_id, &self.static_key.public());
-        seat.old_door = Some((std::mem::replace(&mut seat.door, door), now + SECRET_RETIRE));
+        seat.old_doors.retain(|(_, until)| now < *until);
+        if seat.old_doors.len() >= MAX_OLD_DOORS {
+            seat.old_doors.pop_front();
+        }
+        seat.old_doors.push_back((std::mem::replace(&mut seat.door, door), now + SECRET_RETIRE));
         seat.members = secret;
     }
 
@@ -490,11 +528,11 @@ impl Core {
     }
 
     /// Somebody had taken over, and the host was not lost: what was given up binds no key any more.
-    fn return_to_host(&mut self, now: Instant, before: Option<u16>) {
-        let host = self.seat.as_ref().and_then(|seat| seat.roster.current().host()).map(|host| host.index);
-        if self.over || host == before {
+    fn return_to_host(&mut self, now: Instant) {
+        if self.over {
             return;
         }
+        self.enthroned |= self.is_host();
         self.want_key(now, false);
         for no in self.paired() {
             self.tell_head(no);
@@ -520,6 +558,10 @@ impl Core {
             self.part(now, no, Departure::Listed, None);
         }
         self.bar(now);
+        // Not all may have the secret that we have: it may be that of a branch which was given up.
+        for no in self.paired() {
+            self.tell_members_secret(no);
+        }
         self.events.extend(silent.into_iter().map(|peer| Event::Silent { peer }));
         for no in unheard {
             self.plan_call(now, no);
