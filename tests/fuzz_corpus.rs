@@ -202,8 +202,7 @@ fn write_roster_and_log() {
     let locked = Entry { operation: Operation::Lock, subject: NOBODY, locked: true, ..admitted.entry.clone() };
     let host = Identity::from_seed(Secret::new([1; 32]));
     put("roster", "locked", Signed::make(locked, &[6; 32], &host).to_bytes());
-    let alone = Entry { members: admitted.entry.members[..1].to_vec(), heir: NOBODY, ..admitted.entry.clone() };
-    let open = Entry { counter: 0, previous: [0; 32], operation: Operation::Open, subject: 0, next_index: 1, ..alone };
+    let open = Entry::open(admitted.entry.members[0].clone(), admitted.entry.time);
     let open = Signed::make(open, &[6; 32], &host);
     put("roster", "alone", open.to_bytes());
     let second = Signed::make(Entry { previous: open.hash, ..admitted.entry }, &[6; 32], &host);

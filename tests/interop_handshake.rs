@@ -6,9 +6,11 @@
 // Helpers of a test may stop it; clippy knows only functions marked #[test].
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod interop;
+
 use std::{
     io::{BufRead, BufReader, Read, Write},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, ChildStdin, Command, Stdio},
     sync::mpsc::{Receiver, channel},
     thread::{self, JoinHandle},
@@ -37,7 +39,7 @@ struct Peer {
 impl Peer {
     fn start(script: &str) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let mut child = Command::new(python(root))
+        let mut child = Command::new(interop::python())
             .arg(root.join("tests/interop").join(script))
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .stdin(Stdio::piped())
@@ -93,20 +95,6 @@ impl Drop for Peer {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn python(root: &Path) -> PathBuf {
-    let python = match std::env::var_os("CONCLAVE_PYTHON") {
-        Some(path) => PathBuf::from(path),
-        None => root.join("target/interop-venv/bin/python"),
-    };
-    assert!(
-        python.exists(),
-        "no Python at {}: run tests/interop/setup.sh once, or set CONCLAVE_PYTHON to a Python that has the packages of \
-         tests/interop/requirements.txt",
-        python.display()
-    );
-    python
 }
 
 /// Three messages each way, of very different lengths.

@@ -6,31 +6,18 @@
 // Helpers of a test may stop it; clippy knows only functions marked #[test].
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
 
+mod interop;
 mod processes;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use interop::python;
 use processes::{Call, Process, Relay};
 
 /// Pure Python needs seconds for what takes others microseconds; a busy machine more.
 const PATIENCE: Duration = Duration::from_secs(90);
-
-fn python() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let python = match std::env::var_os("CONCLAVE_PYTHON") {
-        Some(path) => PathBuf::from(path),
-        None => root.join("target/interop-venv/bin/python"),
-    };
-    assert!(
-        python.exists(),
-        "no Python at {}: run tests/interop/setup.sh once, or set CONCLAVE_PYTHON to a Python that has the packages of \
-         tests/interop/requirements.txt",
-        python.display()
-    );
-    python
-}
 
 fn member(name: &str, link: &str) -> Process {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/member.py");

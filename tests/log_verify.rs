@@ -15,7 +15,7 @@ use conclave::protocol::RelayAddress;
 use conclave::protocol::log::{Log, Record};
 use conclave::protocol::meeting::{Event, InviteOptions, Meeting, Moment, PeerNo};
 use conclave::protocol::roster::chain::following;
-use conclave::protocol::roster::{Listed, MemberRole, Operation, Signed};
+use conclave::protocol::roster::{Entry, Listed, MemberRole, Operation, Signed};
 
 const UNIX: u64 = 1_800_000_000;
 
@@ -189,10 +189,7 @@ fn a_host_that_showed_two_lists_is_found_out_with_who_was_in_which() {
     let first = room.members[0].0.roster().unwrap();
     let (meeting, shown) = (*first.meeting(), first.last().clone());
     let host = identity(1);
-    let mut open = shown.entry.clone();
-    (open.counter, open.previous, open.operation, open.subject) = (0, [0; 32], Operation::Open, 0);
-    open.members.truncate(1);
-    (open.next_index, open.heir) = (1, conclave::protocol::roster::NOBODY);
+    let open = Entry::open(shown.entry.members[0].clone(), shown.entry.time);
     let open = Signed::make(open, &meeting, &host);
     let mut other = following(&open, UNIX);
     let (role, index) = (MemberRole::Member, 1);

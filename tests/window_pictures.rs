@@ -42,6 +42,7 @@ fn draw(name: &str, stage: impl Fn() -> Stage, prepare: impl Fn(&mut Script)) {
 fn verified(script: &mut Script) {
     script.in_meeting(|meeting| {
         meeting.peers[0].verification = Verification::Yes { since: 1_795_467_900 };
+        meeting.code.unverified.clear();
         meeting.encryption = Encryption::Verified;
     });
 }
@@ -291,20 +292,23 @@ fn the_people_can_be_drawn() {
         script.press(strings::PEOPLE);
         script.choose(&strings::more_about("Ben Okafor"), strings::MAKE_HOST);
     });
-    draw("everyone", hosted, |script| script.press(&strings::not_yet_verified(7)));
+    draw("everyone", hosted, |script| script.press(&strings::not_yet_verified(6)));
     draw("everyone-pending", hosted, |script| {
-        script.press(&strings::not_yet_verified(7));
+        script.press(&strings::not_yet_verified(6));
         script.in_meeting(|meeting| meeting.code.words.clear());
     });
     draw("everyone-confirmed", hosted, |script| {
-        script.press(&strings::not_yet_verified(7));
+        script.press(&strings::not_yet_verified(6));
         script.in_meeting(|meeting| {
             meeting.code.confirmed = true;
             meeting.code.unverified.clear();
+            for peer in &mut meeting.peers {
+                peer.verification = Verification::Yes { since: 1_795_467_900 };
+            }
         });
     });
     draw("everyone-differs", hosted, |script| {
-        script.press(&strings::not_yet_verified(7));
+        script.press(&strings::not_yet_verified(6));
         script.in_meeting(|meeting| {
             meeting.code.differs = true;
             meeting.encryption = Encryption::Warning("The codes of the people here differ.".to_owned());

@@ -221,8 +221,8 @@ pub struct Roster {
     pub forked: Option<String>,
 }
 
-/// One invite of this meeting.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One invite of this meeting. It holds a secret: it has no `Debug`.
+#[derive(Clone, PartialEq, Eq)]
 pub struct InviteLink {
     /// Names it in commands.
     pub id: InviteNo,

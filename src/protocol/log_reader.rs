@@ -446,18 +446,7 @@ pub(crate) mod tests {
 
     /// A meeting of member 1 (the host, index 0) and others by their number, each with the index one lower.
     pub(crate) fn opened() -> Signed {
-        let entry = Entry {
-            term: 0,
-            counter: 0,
-            previous: [0; 32],
-            time: TIME,
-            operation: Operation::Open,
-            subject: 0,
-            locked: false,
-            heir: NOBODY,
-            next_index: 1,
-            members: vec![listed(0, 1, MemberRole::Host)],
-        };
+        let entry = Entry::open(listed(0, 1, MemberRole::Host), TIME);
         Signed::make(entry, &MEETING, &identity(1))
     }
 

@@ -6,7 +6,7 @@ use conclave::crypto::secret::Secret;
 use conclave::protocol::meeting::{
     Departure, End, Event, HostProof, InviteOptions, Meeting, MeetingError, Moment, Violation,
 };
-use conclave::protocol::roster::{Entry, Listed, MemberRole, NOBODY, Operation, Signed};
+use conclave::protocol::roster::{Entry, Listed, MemberRole, Signed};
 use conclave::protocol::wire::{DeclineReason, LeaveReason, Message, Request};
 
 use crate::raw_peer::{RawAnswer, RawCall, other_secret};
@@ -216,18 +216,7 @@ fn a_guest_cannot_reflect_the_hosts_proof_or_use_another_sessions() {
 fn entry(who: u8) -> Signed {
     let name = "Eve".into();
     let host = Listed { index: 0, role: MemberRole::Host, identity: identity(who).key(), static_key: [9; 32], name };
-    let entry = Entry {
-        term: 0,
-        counter: 0,
-        previous: [0; 32],
-        time: 0,
-        operation: Operation::Open,
-        subject: 0,
-        locked: false,
-        heir: NOBODY,
-        next_index: 1,
-        members: vec![host],
-    };
+    let entry = Entry::open(host, 0);
     Signed::make(entry, &[0; 32], &identity(who))
 }
 

@@ -9,7 +9,7 @@ use conclave::crypto::secret::Secret;
 use conclave::protocol::group_code::{CodeError, sign_set};
 use conclave::protocol::invite::Invite;
 use conclave::protocol::meeting::{End, Event, Violation};
-use conclave::protocol::roster::{Entry, Listed, MemberRole, NOBODY, Operation, RosterError, Signed};
+use conclave::protocol::roster::{Entry, Listed, MemberRole, Operation, RosterError, Signed};
 use conclave::protocol::wire::Message;
 
 use crate::raw_member::{entry, hear};
@@ -46,18 +46,7 @@ impl RawHost {
             static_key: static_key.public(),
             name: "Hana".into(),
         };
-        let first = Entry {
-            term: 0,
-            counter: 0,
-            previous: [0; 32],
-            time: 0,
-            operation: Operation::Open,
-            subject: 0,
-            locked: false,
-            heir: NOBODY,
-            next_index: 1,
-            members: vec![own],
-        };
+        let first = Entry::open(own, 0);
         let roster = Signed::make(first, &MEETING, &identity);
         Self { identity, static_key, invite, sessions: Vec::new(), roster }
     }

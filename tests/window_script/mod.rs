@@ -239,7 +239,8 @@ pub(crate) fn number() -> String {
 
 /// A meeting hosted here, with these people.
 pub(crate) fn meeting(peers: Vec<Peer>) -> Stage {
-    let names: Vec<String> = peers.iter().map(|peer| peer.name.clone()).collect();
+    let unverified = peers.iter().filter(|peer| !matches!(peer.verification, Verification::Yes { .. }));
+    let unverified: Vec<String> = unverified.map(|peer| peer.name.clone()).collect();
     Stage::Meeting(Box::new(Meeting {
         hosting: true,
         role: Part::Host,
@@ -247,8 +248,8 @@ pub(crate) fn meeting(peers: Vec<Peer>) -> Stage {
         invites: vec![invite(1, "")],
         locked: false,
         heir: None,
-        roster: Roster { entry: names.len() as u64, hash: "3fa29c01".to_owned(), forked: None },
-        code: if names.is_empty() { GroupCode::default() } else { code_for(names) },
+        roster: Roster { entry: peers.len() as u64, hash: "3fa29c01".to_owned(), forked: None },
+        code: if peers.is_empty() { GroupCode::default() } else { code_for(unverified) },
         encryption: if peers.is_empty() { Encryption::Alone } else { Encryption::Encrypted },
         since: Instant::now() - Duration::from_secs(187),
         peers,

@@ -204,7 +204,7 @@ impl Core {
     }
 
     /// Everyone has committed: signs the set, and reveals our own value like everyone.
-    fn close_set(&mut self, round: [u8; 16], set: std::collections::BTreeMap<u16, [u8; 32]>) -> Result<(), CodeError> {
+    fn close_set(&mut self, round: [u8; 16], set: BTreeMap<u16, [u8; 32]>) -> Result<(), CodeError> {
         let (Some(seat), Some(part)) = (&self.seat, &mut self.agreement.participant) else { return Ok(()) };
         let signature = sign_set(&seat.meeting, &round, part.people(), &set, &self.identity);
         let own = part.handle_set(&seat.meeting, seat.roster.current(), &round, set.clone(), &signature)?;

@@ -68,7 +68,7 @@ use crate::protocol::envelope::Envelope;
 use crate::protocol::invite::{Invite, InviteId};
 use crate::protocol::relay_address::RelayAddress;
 use crate::protocol::roster::chain::enthrone;
-use crate::protocol::roster::{Entry, Listed, MemberRole, NOBODY, Operation, Roster, Signed};
+use crate::protocol::roster::{Entry, Listed, MemberRole, Operation, Roster, Signed};
 use crate::protocol::timers::earlier;
 use crate::protocol::wire::{DeclineReason, LeaveReason, Message, Request, clean_name};
 
@@ -126,18 +126,7 @@ impl Meeting {
             static_key: core.static_key.public(),
             name: core.name.clone(),
         };
-        let entry = Entry {
-            term: 0,
-            counter: 0,
-            previous: [0; 32],
-            time: opened.unix,
-            operation: Operation::Open,
-            subject: 0,
-            locked: false,
-            heir: NOBODY,
-            next_index: 1,
-            members: vec![own],
-        };
+        let entry = Entry::open(own, opened.unix);
         let first = Signed::make(entry, &meeting, &core.identity);
         let roster = Roster::open(meeting, first.clone());
         let own_static = core.static_key.public();

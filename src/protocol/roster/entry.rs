@@ -171,6 +171,22 @@ pub enum EntryError {
 }
 
 impl Entry {
+    /// The first of a meeting: `host` alone, at index 0. `time` in seconds since 1970.
+    pub fn open(host: Listed, time: u64) -> Self {
+        Self {
+            term: 0,
+            counter: 0,
+            previous: [0; 32],
+            time,
+            operation: Operation::Open,
+            subject: 0,
+            locked: false,
+            heir: NOBODY,
+            next_index: 1,
+            members: vec![host],
+        }
+    }
+
     /// The entry's bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(HEADER + self.members.len() * (MEMBER + 16));
