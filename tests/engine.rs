@@ -156,6 +156,49 @@ async fn numbers_that_differ_stop_media_and_are_remembered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_code_verifies_while_it_is_in_force_and_one_that_differs_stops_media_until_it_is_taken_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut ana, mut ben) = (Person::start("Ana", folder.path()), Person::start("Ben", folder.path()));
+    let code = |meeting: &Meeting| (!meeting.code.words.is_empty()).then(|| meeting.code.digits.clone());
+    let link = ana.hosts().await;
+    ben.joins(&link).await;
+    ana.admits().await;
+    ana.is_live().await;
+    ben.is_live().await;
+    let digits = ana.sees_meeting("a code", code).await;
+    assert_eq!(ben.sees_meeting("a code", code).await, digits);
+
+    // One that was read before somebody came or went says nothing, whatever was found wrong since.
+    let stale = || Command::JudgeCode { digits: "00000 00000 0000".into(), verdict: Verdict::Match };
+    ana.says(stale()).await;
+    ana.says(Command::JudgeCode { digits: digits.clone(), verdict: Verdict::Mismatch }).await;
+    ana.says(stale()).await;
+    let peer = ana
+        .sees_meeting("a code that differs", |meeting| {
+            let stopped = meeting.peers.iter().find(|peer| peer.link == PeerLink::Stopped);
+            stopped.filter(|_| meeting.code.differs).cloned()
+        })
+        .await;
+    assert!(!matches!(peer.verification, Verification::Yes { .. }));
+
+    ana.says(Command::JudgeCode { digits, verdict: Verdict::Withdrawn }).await;
+    // The old session is not to be trusted again: Ben comes back over a new one.
+    ben.sees("the end", |view| matches!(view.stage, Stage::Ended(_)).then_some(())).await;
+    ben.joins(&link).await;
+    ana.admits().await;
+    ana.is_live().await;
+    let digits = ana.sees_meeting("another code", code).await;
+    let state = |meeting: &Meeting| meeting.encryption == Encryption::Encrypted && !meeting.code.differs;
+    assert!(
+        ana.sees_meeting("the meeting", |meeting| Some(state(meeting))).await,
+        "nothing was verified by what was stale"
+    );
+    ana.says(Command::JudgeCode { digits, verdict: Verdict::Match }).await;
+    let verified = |meeting: &Meeting| (meeting.encryption == Encryption::Verified).then_some(());
+    ana.sees_meeting("verified", verified).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_muted_stays_muted_through_a_new_beginning_and_devices_are_released_at_the_end() {
     let folder = tempfile::tempdir().unwrap();
     let (mut ana, mut ben) = (Person::start("Ana", folder.path()), Person::start("Ben", folder.path()));

@@ -127,8 +127,10 @@ impl Session {
     pub(super) fn judge_code(&mut self, now: Instant, digits: &str, verdict: Verdict) {
         let Some(room) = self.room() else { return };
         let differed = room.code_verdict == Some(false);
-        // Somebody may have come or gone between the reading and the pressing.
-        if room.code.as_ref().map(|code| code.digits()).as_deref() != Some(digits) && !differed {
+        // Somebody may have come or gone between the reading and the pressing. A difference can be taken back all the same.
+        let read = room.code.as_ref().is_some_and(|code| code.digits() == digits);
+        let taken_back = differed && verdict == Verdict::Withdrawn;
+        if !read && !taken_back {
             return self.warn(words::code_changed());
         }
         let people: Vec<(PeerId, IdentityKey, String)> = room
