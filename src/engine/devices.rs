@@ -12,7 +12,8 @@ use crate::media::mic::MicSource;
 use crate::media::source::{SourceState, VideoFormat, VideoSource};
 use crate::media::speaker::SpeakerSink;
 
-use super::sending::{AudioSender, MicMonitor, Outbox, SoundOutlet};
+use super::outbox::Outbox;
+use super::sound_out::{AudioSender, MicMonitor, SoundOutlet};
 
 /// A device that failed is tried again after these waits, the last of them again and again: it may have been plugged in, or
 /// given up by another program.

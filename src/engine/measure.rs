@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::engine::receiving::{Inbound, Latencies, ReceiveCounters};
+use crate::engine::outbox::Outbox;
+use crate::engine::picture_in::Latencies;
+use crate::engine::receiving::{Inbound, ReceiveCounters};
 use crate::engine::recording::{EncodedRecorder, PictureRecorder, SoundRecorder};
-use crate::engine::sending::Outbox;
 use crate::engine::view::{PeerId, Route};
 use crate::media::frame::Picture;
 use crate::media::snapshot;

@@ -8,8 +8,8 @@ use tokio::task::JoinHandle;
 
 use crate::engine::hosting::own_addresses;
 use crate::engine::input::{Input, Inputs, PathNews};
+use crate::engine::outbox::{Outbox, PathInlet};
 use crate::engine::receiving::Inbound;
-use crate::engine::sending::{Outbox, PathInlet};
 use crate::engine::view::PeerId;
 use crate::transport::{Path, PathConfig, PathError, PathEvent, Role};
 

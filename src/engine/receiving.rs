@@ -1,32 +1,20 @@
 //! The way in: a sealed frame is opened, or dropped and counted; only what opened is ever decoded.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
-
-use bytes::Bytes;
+use std::time::Instant;
 
 use crate::crypto::frame::{Opener, Stream};
 use crate::crypto::secret::Secret;
-use crate::engine::recording::PictureRecorder;
-use crate::media::decodable::{Advice, Decodable};
+use crate::engine::picture_in::{Decoder, DecoderTap, Job, Latencies};
+use crate::engine::sound_in::SoundIn;
 use crate::media::frame::{BLOCK, Latest, Picture};
-use crate::media::h264::H264Decoder;
-use crate::media::jitter::{JitterBuffer, Play};
-use crate::media::level::{self, LevelMeter};
-use crate::media::opus::OpusDecoder;
-use crate::media::{source, stamp};
 use crate::protocol::media_header::{AudioHeader, VideoHeader};
 
 /// Opened frames that may wait for the decoder: half a second. Past that the decoder has lost touch and starts afresh.
 const DECODER_QUEUE: usize = 16;
-/// A pause between two shown pictures that a person notices.
-const FREEZE: Duration = Duration::from_millis(200);
-/// Latencies kept for a report: ten minutes at thirty pictures a second.
-const LATENCIES: usize = 18_000;
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -50,18 +38,11 @@ pub(crate) struct ReceiveCounters {
     pub(crate) last_counter: AtomicU64,
 }
 
-/// Picture-in to picture-out times, known only for the built-in test picture, which carries its time of capture.
-#[derive(Default)]
-pub(crate) struct Latencies {
-    /// Milliseconds, in order of arrival.
-    pub(crate) millis: Vec<f64>,
-}
-
 /// Everything that comes from one peer.
 pub(crate) struct Inbound {
     meeting: [u8; 32],
     opener: Mutex<Opener>,
-    sound: Mutex<Sound>,
+    sound: Mutex<SoundIn>,
     video: SyncSender<Job>,
     stopped: AtomicBool,
     wants_key: Arc<AtomicBool>,
@@ -77,30 +58,6 @@ pub(crate) struct Inbound {
     pub(crate) first_picture: Arc<Mutex<Option<Instant>>>,
 }
 
-struct Sound {
-    jitter: JitterBuffer,
-    decoder: Option<OpusDecoder>,
-    meter: LevelMeter,
-    volume: f32,
-    quiet: bool,
-}
-
-struct Job {
-    data: Vec<u8>,
-    key: bool,
-    gap_before: bool,
-}
-
-/// What the decoder thread needs besides the frames.
-pub(crate) struct DecoderTap {
-    /// Called after each picture.
-    pub(crate) wake: Arc<dyn Fn() + Send + Sync>,
-    /// Keeps every decoded picture, if asked to.
-    pub(crate) recorder: Option<PictureRecorder>,
-    /// Read the time of capture out of test pictures.
-    pub(crate) measure: bool,
-}
-
 impl Inbound {
     /// Starts a peer's decoder. Frames are bound to `meeting`; `sender` is the peer's index in it.
     pub(crate) fn start(
@@ -109,17 +66,10 @@ impl Inbound {
         tap: DecoderTap,
     ) -> std::io::Result<(Arc<Self>, JoinHandle<()>)> {
         let (video, jobs) = sync_channel(DECODER_QUEUE);
-        let sound = Sound {
-            jitter: JitterBuffer::default(),
-            decoder: OpusDecoder::new().inspect_err(|error| tracing::error!(%error, "no Opus decoder")).ok(),
-            meter: LevelMeter::default(),
-            volume: 1.0,
-            quiet: true,
-        };
         let inbound = Arc::new(Self {
             meeting,
             opener: Mutex::new(Opener::new(sender)),
-            sound: Mutex::new(sound),
+            sound: Mutex::new(SoundIn::new()),
             video,
             stopped: AtomicBool::new(false),
             wants_key: Arc::default(),
@@ -174,7 +124,7 @@ impl Inbound {
 
     /// Playback volume, 0..=2.
     pub(crate) fn set_volume(&self, volume: f32) {
-        lock(&self.sound).volume = volume.clamp(0.0, 2.0);
+        lock(&self.sound).set_volume(volume);
     }
 
     /// A sealed picture arrived. `gap_before`: at least one before it is lost for good.
@@ -206,7 +156,7 @@ impl Inbound {
         }
         let Ok((_, packet)) = AudioHeader::decode(&data) else { return };
         self.counters.audio_received.fetch_add(1, Ordering::Relaxed);
-        lock(&self.sound).jitter.push(now, seq, rtp_ts, Bytes::copy_from_slice(packet));
+        lock(&self.sound).push(now, seq, rtp_ts, packet);
     }
 
     fn open(&self, sealed: &[u8], expected: Stream, out: &mut Vec<u8>) -> bool {
@@ -230,103 +180,16 @@ impl Inbound {
 
     /// Writes the next 20 ms of this peer to `out` and returns the volume it is to be played at.
     pub(crate) fn next_block(&self, now: Instant, out: &mut [f32; BLOCK]) -> f32 {
-        let mut sound = lock(&self.sound);
-        let Sound { jitter, decoder, meter, volume, quiet } = &mut *sound;
-        match (decoder, jitter.pop(now, *quiet)) {
-            (Some(decoder), Play::Packet(packet)) => {
-                if let Err(error) = decoder.decode(&packet, out) {
-                    tracing::debug!(%error, "a packet of sound did not decode");
-                }
-            }
-            (Some(decoder), Play::Conceal { next }) => {
-                self.counters.audio_concealed.fetch_add(1, Ordering::Relaxed);
-                decoder.conceal(next.as_deref(), out);
-            }
-            (_, Play::Silence) | (None, _) => out.fill(0.0),
+        let played = lock(&self.sound).next_block(now, self.stopped.load(Ordering::Acquire), out);
+        if played.concealed {
+            self.counters.audio_concealed.fetch_add(1, Ordering::Relaxed);
         }
-        if self.stopped.load(Ordering::Acquire) {
-            out.fill(0.0);
-        }
-        *quiet = level::is_quiet(out);
-        self.level.store(meter.handle_block(now, out).to_bits(), Ordering::Relaxed);
-        *volume
+        self.level.store(played.level.to_bits(), Ordering::Relaxed);
+        played.volume
     }
 
     /// Whether a key frame has been wanted since the last call.
     pub(crate) fn take_key_frame_wish(&self) -> bool {
         self.wants_key.swap(false, Ordering::AcqRel)
-    }
-}
-
-struct Decoder {
-    picture: Arc<Latest<Picture>>,
-    counters: Arc<ReceiveCounters>,
-    latencies: Arc<Mutex<Latencies>>,
-    first_picture: Arc<Mutex<Option<Instant>>>,
-    last_shown: Arc<Mutex<Option<Arc<Picture>>>>,
-    wants_key: Arc<AtomicBool>,
-    tap: DecoderTap,
-    shown_at: Option<Instant>,
-}
-
-impl Decoder {
-    fn run(mut self, jobs: &Receiver<Job>) {
-        let mut decoder = H264Decoder::new();
-        let mut gate = Decodable::new();
-        while let Ok(job) = jobs.recv() {
-            let now = Instant::now();
-            match gate.handle_frame(now, job.key, job.gap_before) {
-                Advice::Skip => {
-                    self.counters.video_dropped.fetch_add(1, Ordering::Relaxed);
-                }
-                Advice::Decode => match decoder.decode(&job.data) {
-                    Ok(Some(picture)) => {
-                        gate.handle_decoded(now);
-                        self.show(picture);
-                    }
-                    Ok(None) => {}
-                    Err(error) => {
-                        tracing::debug!(%error, "a picture did not decode");
-                        self.counters.video_dropped.fetch_add(1, Ordering::Relaxed);
-                        gate.handle_failed(now);
-                    }
-                },
-            }
-            if gate.poll_request(now) {
-                self.wants_key.store(true, Ordering::Release);
-            }
-        }
-    }
-
-    fn show(&mut self, picture: Picture) {
-        let now = Instant::now();
-        self.counters.video_decoded.fetch_add(1, Ordering::Relaxed);
-        self.counters.width.store(picture.width as u32, Ordering::Relaxed);
-        self.counters.height.store(picture.height as u32, Ordering::Relaxed);
-        lock(&self.first_picture).get_or_insert(now);
-        self.counters.last_picture.store(source::unix_millis(), Ordering::Relaxed);
-        let pause = self.shown_at.replace(now).map_or(Duration::ZERO, |last| now - last);
-        self.counters.longest_pause_ms.fetch_max(pause.as_millis() as u64, Ordering::Relaxed);
-        if pause > FREEZE {
-            self.counters.freeze_ms.fetch_add(pause.as_millis() as u64, Ordering::Relaxed);
-        }
-        if self.tap.measure
-            && let Some(stamp) = stamp::read(&picture)
-        {
-            self.counters.last_counter.store(stamp.counter.into(), Ordering::Relaxed);
-            let mut latencies = lock(&self.latencies);
-            if latencies.millis.len() < LATENCIES {
-                latencies.millis.push(stamp.age(source::unix_millis()) as f64);
-            }
-        }
-        let picture = Arc::new(picture);
-        if let Some(recorder) = &mut self.tap.recorder {
-            recorder.write(&picture);
-        }
-        if self.tap.measure {
-            *lock(&self.last_shown) = Some(picture.clone());
-        }
-        self.picture.put(picture);
-        (self.tap.wake)();
     }
 }

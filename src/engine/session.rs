@@ -591,7 +591,7 @@ impl Session {
         }
     }
 
-    pub(super) fn monitor(&self) -> &crate::engine::sending::MicMonitor {
+    pub(super) fn monitor(&self) -> &crate::engine::sound_out::MicMonitor {
         &self.devices.monitor
     }
 }

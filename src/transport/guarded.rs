@@ -205,13 +205,10 @@ mod tests {
     use super::super::stats::get;
     use super::*;
 
-    fn runtime(relay_only: bool, guard: RouteGuard) -> (GuardedRuntime, Arc<Shared>) {
-        let turn = TurnServer {
-            host: "127.0.0.9".into(),
-            port: 3478,
-            user: String::new(),
-            password: Zeroizing::new(String::new()),
-        };
+    /// A TURN server has a port of its own here: each test names another address, because tests run side by side.
+    fn runtime(turn: &str, relay_only: bool, guard: RouteGuard) -> (GuardedRuntime, Arc<Shared>) {
+        let turn =
+            TurnServer { host: turn.into(), port: 3478, user: String::new(), password: Zeroizing::new(String::new()) };
         let shared = Arc::new(Shared::new(tokio::sync::mpsc::channel(1).0, 1));
         let policy = RoutePolicy { relay_only, turn: vec![turn], guard };
         let inner = webrtc::runtime::default_runtime().unwrap();
@@ -235,7 +232,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_relayed_path_talks_to_its_turn_server_alone() {
-        let (runtime, shared) = runtime(true, RouteGuard::default());
+        let (runtime, shared) = runtime("127.0.0.9", true, RouteGuard::default());
         assert_eq!(passes(&runtime, "127.0.0.9:3478").await, (false, false), "not looked up yet");
         assert_eq!(runtime.resolve_host("127.0.0.9:3478").await.unwrap().len(), 1);
         assert_eq!(passes(&runtime, "127.0.0.9:3478").await, (true, true));
@@ -248,24 +245,27 @@ mod tests {
     #[tokio::test]
     async fn nothing_goes_to_or_comes_from_an_address_outside_the_guard() {
         let allowed: [IpAddr; 2] = ["127.0.0.1".parse().unwrap(), "127.0.0.8".parse().unwrap()];
-        let (runtime, _) = runtime(false, RouteGuard::new(move |ip| allowed.contains(&ip)));
+        let (runtime, _) = runtime("127.0.0.10", false, RouteGuard::new(move |ip| allowed.contains(&ip)));
         assert_eq!(passes(&runtime, "127.0.0.8:0").await, (true, true));
         assert_eq!(passes(&runtime, "127.0.0.7:0").await, (false, false));
-        assert!(runtime.resolve_host("127.0.0.9:3478").await.unwrap().is_empty(), "a TURN server outside is no server");
+        assert!(
+            runtime.resolve_host("127.0.0.10:3478").await.unwrap().is_empty(),
+            "a TURN server outside is no server"
+        );
         assert_eq!(runtime.resolve_host("127.0.0.8:3478").await.unwrap().len(), 1);
     }
 
     #[tokio::test]
     async fn a_socket_whose_own_address_is_refused_may_only_reach_turn_servers() {
-        let (runtime, _) = runtime(false, RouteGuard::new(|ip| ip != IpAddr::from([127, 0, 0, 1])));
-        runtime.resolve_host("127.0.0.9:3478").await.unwrap();
-        assert_eq!(passes(&runtime, "127.0.0.9:3478").await, (true, true));
+        let (runtime, _) = runtime("127.0.0.11", false, RouteGuard::new(|ip| ip != IpAddr::from([127, 0, 0, 1])));
+        runtime.resolve_host("127.0.0.11:3478").await.unwrap();
+        assert_eq!(passes(&runtime, "127.0.0.11:3478").await, (true, true));
         assert_eq!(passes(&runtime, "127.0.0.8:0").await, (false, false));
     }
 
     #[tokio::test]
     async fn ipv6_servers_are_found_with_and_without_brackets() {
-        let (runtime, _) = runtime(false, RouteGuard::default());
+        let (runtime, _) = runtime("127.0.0.9", false, RouteGuard::default());
         for name in ["::1:3478", "[::1]:3478"] {
             assert_eq!(runtime.resolve_host(name).await.unwrap(), ["[::1]:3478".parse::<SocketAddr>().unwrap()]);
         }
