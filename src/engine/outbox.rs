@@ -48,6 +48,8 @@ struct Listener {
     audio: mpsc::Sender<Outgoing>,
     /// A frame for this peer was dropped: all until the next key frame would be undecodable.
     starved: bool,
+    /// What the path to this peer may carry in pictures, bit/s; `None` until it says so.
+    target_bps: Option<u32>,
 }
 
 struct Sealers {
@@ -106,7 +108,7 @@ impl Outbox {
         let ((video, video_out), (audio, audio_out)) = (mpsc::channel(PATH_QUEUE), mpsc::channel(PATH_QUEUE));
         let mut listeners = lock(&self.listeners);
         listeners.retain(|listener| listener.peer != peer);
-        listeners.push(Listener { peer, video, audio, starved: false });
+        listeners.push(Listener { peer, video, audio, starved: false, target_bps: None });
         drop(listeners);
         self.first_key_frames.store(FIRST_KEY_FRAMES, Ordering::Relaxed);
         self.want_key_frame();
@@ -116,6 +118,13 @@ impl Outbox {
     /// Nothing more goes to `peer`.
     pub(crate) fn remove(&self, peer: PeerId) {
         lock(&self.listeners).retain(|listener| listener.peer != peer);
+    }
+
+    /// The path to `peer` may carry this much in pictures now, bit/s before sealing; 0 means none at all.
+    pub(crate) fn set_target(&self, peer: PeerId, video_bps: u32) {
+        for listener in lock(&self.listeners).iter_mut().filter(|listener| listener.peer == peer) {
+            listener.target_bps = Some(video_bps);
+        }
     }
 
     /// The next picture is to be a key frame.

@@ -29,7 +29,7 @@ use crate::protocol::relay_address::RelayAddress;
 use crate::protocol::roster::MemberRole;
 use crate::rendezvous::client::{RelayClient, RelayEvent};
 use crate::rendezvous::lan;
-use crate::transport::{PathConfig, Role};
+use crate::transport::{Limits, PathConfig, Role};
 
 /// Bits a second for 720 lines at 30 pictures a second; other sizes in proportion.
 const BITRATE_720P30: u64 = 2_000_000;
@@ -486,6 +486,7 @@ impl Room {
                 bind: self.reach.bind.clone(),
                 allow_loopback: self.reach.allow_loopback,
                 policy: self.reach.routes.policy(),
+                limits: Limits::default(),
             },
         };
         member.path = Some(PeerPath::start(plan, member.inbound.clone(), outbox, self.inputs.clone()));

@@ -5,9 +5,9 @@
 //!
 //! | place | tap | does |
 //! |---|---|---|
-//! | next to the wire | [`WireTap`] | counts, measures the round trip, bounds what a peer may ask for again |
-//! | above the retransmitter | [`LossTap`] | asks for missing video packets ([`LossLog`](super::loss::LossLog)) |
-//! | next to the application | [`MediaTap`] | hands media over, releases our video at a bounded rate, carries key-frame requests |
+//! | next to the wire | [`WireTap`] | counts, measures the round trip, reports arrivals and takes in the peer's reports, bounds what a peer may ask for again |
+//! | above it | [`LossTap`] | asks for missing video packets ([`LossLog`](super::loss::LossLog)) |
+//! | next to the application | [`MediaTap`] | hands media over, releases our video at the pacer's rate, carries key-frame requests |
 //!
 //! Taking media out of the chain here, and not through the crate's tracks, saves a queue of 256 packets that one large
 //! key frame overflows. All of this runs on the connection's driver task: nothing here waits.
@@ -25,6 +25,7 @@ use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication
 use rtc::rtcp::receiver_report::ReceiverReport;
 use rtc::rtcp::reception_report::ReceptionReport;
 use rtc::rtcp::sender_report::SenderReport;
+use rtc::rtcp::transport_feedbacks::cc_feedback_report::CcFeedbackReport;
 use rtc::rtcp::transport_feedbacks::transport_layer_nack::{TransportLayerNack, nack_pairs_from_sequence_numbers};
 use rtc::rtp;
 use rtc::sansio::Protocol;
@@ -33,20 +34,16 @@ use rtc::shared::error::Error;
 use rtc::shared::marshal::MarshalSize;
 use tokio::sync::mpsc;
 
+use super::bandwidth::feedback::ArrivalLog;
+use super::bandwidth::{Limits, Packet as Outgoing, Sender, Stream};
+use super::ccfb;
 use super::loss::LossLog;
-use super::path::PathEvent;
+use super::path::{PathEvent, header};
 use super::reassembly::Reassembler;
+use super::rtc::Ssrcs;
 use super::sdp::{PT_AUDIO, PT_VIDEO, PT_VIDEO_RTX};
 use super::stats::{Counters, RttMeter, add};
 
-/// Video packets that leave at once. A larger burst overflows the receive buffer of a busy peer on a fast link, and
-/// what it loses costs a round trip.
-const BURST: f64 = 32.0;
-/// Video packets released per millisecond beyond the burst: about 150 Mbit/s.
-const RELEASE_PER_MS: f64 = 16.0;
-const RELEASE_PAUSE: Duration = Duration::from_millis(2);
-/// Bytes of video that may wait to be released.
-pub(super) const OUTBOX_BYTES: usize = 2 << 20;
 /// A peer's key-frame requests are passed on at most this often.
 const KEY_FRAME_EVERY: Duration = Duration::from_millis(200);
 /// A key-frame request of ours is repeated after this, or two round trips, until one arrives.
@@ -55,42 +52,18 @@ const MAX_ASKS: u8 = 10;
 /// Packets a peer may ask for again per second.
 const NACKS_PER_SECOND: u64 = 3000;
 
-/// Video packets on their way to the chain.
-#[derive(Default)]
-pub(super) struct Outbox {
-    packets: VecDeque<rtp::Packet>,
-    bytes: usize,
-}
-
-impl Outbox {
-    /// Whether a frame of `bytes` still fits.
-    pub(super) fn has_room(&self, bytes: usize) -> bool {
-        self.bytes + bytes <= OUTBOX_BYTES
-    }
-
-    pub(super) fn push(&mut self, packet: rtp::Packet) {
-        self.bytes += packet.payload.len();
-        self.packets.push_back(packet);
-    }
-
-    fn pop(&mut self) -> Option<rtp::Packet> {
-        let packet = self.packets.pop_front()?;
-        self.bytes -= packet.payload.len();
-        Some(packet)
-    }
-}
-
 /// What the taps share with their [`Path`](super::Path).
 pub(super) struct Shared {
     pub(super) counters: Counters,
     pub(super) meter: RttMeter,
-    pub(super) outbox: Mutex<Outbox>,
+    /// Congestion control and what waits to be sent.
+    pub(super) sender: Mutex<Sender>,
     /// No media are handed over while this is set: the route has not been held to the policy yet, or was refused.
     pub(super) held: AtomicBool,
     /// Set to have a key frame asked for at the next kick.
     pub(super) ask_key: AtomicBool,
     pub(super) events: mpsc::Sender<PathEvent>,
-    pub(super) video_ssrc: u32,
+    pub(super) ssrcs: Ssrcs,
 }
 
 /// The queues every interceptor needs: what it takes in, it gives back from here.
@@ -131,11 +104,42 @@ pub(super) struct WireTap {
     shared: Arc<Shared>,
     queues: Queues,
     nack_window: Option<(Instant, u64)>,
+    arrivals: Option<ArrivalLog>,
 }
 
 impl WireTap {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, queues: Queues::default(), nack_window: None }
+        Self { shared, queues: Queues::default(), nack_window: None, arrivals: None }
+    }
+
+    fn on_rtp(&mut self, now: Instant, packet: &rtp::Packet) {
+        let header = &packet.header;
+        let stream = match header.payload_type {
+            PT_AUDIO => Stream::Audio,
+            PT_VIDEO => Stream::Video,
+            PT_VIDEO_RTX => Stream::Rtx,
+            _ => return,
+        };
+        let log = self.arrivals.get_or_insert_with(|| ArrivalLog::new(now));
+        log.on_packet(now, stream, header.ssrc, header.sequence_number, packet.marshal_size());
+    }
+
+    fn on_arrivals(&self, now: Instant, report: &CcFeedbackReport) {
+        let Ok(mut sender) = self.shared.sender.lock() else { return };
+        if let Some(rtt) = sender.on_report(now, &ccfb::read(report)) {
+            self.shared.counters.on_rtt(rtt);
+        }
+        self.shared.counters.set_loss_out(sender.loss());
+    }
+
+    fn on_nack(&self, now: Instant, nack: &TransportLayerNack) {
+        let Ok(mut sender) = self.shared.sender.lock() else { return };
+        for pair in nack.nacks.iter().filter(|_| nack.media_ssrc == self.shared.ssrcs.video) {
+            sender.on_missing(now, pair.packet_id);
+            for bit in (0..16).filter(|bit| pair.lost_packets & (1 << bit) != 0) {
+                sender.on_missing(now, pair.packet_id.wrapping_add(bit + 1));
+            }
+        }
     }
 
     fn on_report_blocks(&self, now: Instant, blocks: &[ReceptionReport]) {
@@ -143,9 +147,6 @@ impl WireTap {
             if let Some(rtt) = self.shared.meter.on_report_block(now, block.ssrc, block.last_sender_report, block.delay)
             {
                 self.shared.counters.on_rtt(rtt);
-            }
-            if block.ssrc == self.shared.video_ssrc {
-                self.shared.counters.set_loss_out(f32::from(block.fraction_lost) / 256.0);
             }
         }
     }
@@ -174,6 +175,7 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for WireTap {
                 if packet.header.payload_type == PT_VIDEO_RTX {
                     add(&counters.retransmitted_in, 1);
                 }
+                self.on_rtp(msg.now, packet);
             }
             Packet::Rtcp(packets) => {
                 let now = msg.now;
@@ -188,7 +190,13 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for WireTap {
                         let asked =
                             nack.nacks.iter().map(|pair| 1 + u64::from(pair.lost_packets.count_ones())).sum::<u64>();
                         add(&counters.nacks_in, asked);
-                        return self.nack_allowed(now, asked);
+                        if self.nack_allowed(now, asked) {
+                            self.on_nack(now, nack);
+                        }
+                        return false;
+                    } else if let Some(report) = any.downcast_ref::<CcFeedbackReport>() {
+                        self.on_arrivals(now, report);
+                        return false;
                     }
                     true
                 });
@@ -225,6 +233,19 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for WireTap {
         }
         self.queues.write.push_back(msg);
         Ok(())
+    }
+
+    fn handle_timeout(&mut self, now: Instant) -> Result<(), Error> {
+        if let Some(report) = self.arrivals.as_mut().and_then(|arrivals| arrivals.report(now)) {
+            let report = ccfb::write(&report, self.shared.ssrcs.video);
+            add(&self.shared.counters.bytes_out, report.marshal_size() as u64);
+            self.queues.write_rtcp(now, Box::new(report));
+        }
+        Ok(())
+    }
+
+    fn poll_timeout(&mut self) -> Option<Instant> {
+        self.arrivals.as_ref()?.poll_timeout()
     }
 }
 
@@ -280,7 +301,7 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for LossTap {
         if let (false, Some(media_ssrc)) = (missing.is_empty(), self.video) {
             add(&counters.nacks_out, missing.len() as u64);
             let nacks = nack_pairs_from_sequence_numbers(&missing);
-            let nack = TransportLayerNack { sender_ssrc: self.shared.video_ssrc, media_ssrc, nacks };
+            let nack = TransportLayerNack { sender_ssrc: self.shared.ssrcs.video, media_ssrc, nacks };
             self.queues.write_rtcp(now, Box::new(nack));
         }
         if self.measure_at.is_some_and(|at| at <= now) {
@@ -318,8 +339,6 @@ pub(super) struct MediaTap {
     reassembler: Reassembler,
     /// A frame was dropped because nobody took it: the next one follows a gap.
     gap: bool,
-    /// Packets that may be released now, and when that was true.
-    budget: (f64, Option<Instant>),
     /// The peer wants a key frame and the engine wasn't told yet.
     key_wanted: bool,
     key_told: Option<Instant>,
@@ -337,7 +356,6 @@ impl MediaTap {
             rtx: None,
             reassembler: Reassembler::new(),
             gap: false,
-            budget: (BURST, None),
             key_wanted: false,
             key_told: None,
             asking: None,
@@ -371,24 +389,32 @@ impl MediaTap {
         self.shared.counters.frames_lost_in.store(counters.lost, Ordering::Relaxed);
     }
 
-    /// Releases what the budget allows.
+    /// Releases what the pacer allows.
     fn release(&mut self, now: Instant) {
-        let Ok(mut outbox) = self.shared.outbox.lock() else { return };
-        let (budget, at) = self.budget;
-        let passed = at.map_or(0.0, |at| now.saturating_duration_since(at).as_secs_f64() * 1e3);
-        let mut budget = (budget + passed * RELEASE_PER_MS).min(BURST);
-        while budget >= 1.0 {
-            let Some(packet) = outbox.pop() else { break };
-            budget -= 1.0;
-            let message = AttributedPacket::new(Packet::Rtp(packet));
+        let Ok(mut sender) = self.shared.sender.lock() else { return };
+        while let Some(packet) = sender.poll(now) {
+            let message = AttributedPacket::new(Packet::Rtp(to_rtp(packet, self.shared.ssrcs)));
             self.queues.write.push_back(TaggedPacket { now, transport: TransportContext::default(), message });
         }
-        self.budget = (budget, Some(now));
     }
 
-    fn release_at(&self) -> Option<Instant> {
-        let waiting = self.shared.outbox.lock().is_ok_and(|outbox| !outbox.packets.is_empty());
-        self.budget.1.filter(|_| waiting).map(|at| at + RELEASE_PAUSE)
+    /// Does what time brings about in the sender, and tells what the path may carry.
+    fn steer(&mut self, now: Instant) {
+        let target = {
+            let Ok(mut sender) = self.shared.sender.lock() else { return };
+            if sender.poll_timeout().is_none_or(|at| at > now) {
+                return;
+            }
+            sender.handle_timeout(now);
+            self.key_wanted |= sender.key_wanted(now);
+            sender.target(now)
+        };
+        if let Some(target) = target
+            && self.shared.events.try_send(PathEvent::Target(target)).is_err()
+        {
+            add(&self.shared.counters.events_dropped, 1);
+        }
+        self.release(now);
     }
 
     fn tell_key_wanted(&mut self, now: Instant) {
@@ -419,7 +445,7 @@ impl MediaTap {
         let pause = self.shared.counters.rtt().map_or(ASK_AGAIN, |rtt| (rtt * 2).max(ASK_AGAIN));
         self.asking = Some((now + pause, asks + 1));
         add(&self.shared.counters.key_frame_requests_out, 1);
-        let request = PictureLossIndication { sender_ssrc: self.shared.video_ssrc, media_ssrc };
+        let request = PictureLossIndication { sender_ssrc: self.shared.ssrcs.video, media_ssrc };
         self.queues.write_rtcp(now, Box::new(request));
     }
 }
@@ -479,6 +505,12 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for MediaTap {
             self.ask_key_frame(msg.now);
             self.release(msg.now);
         } else {
+            if let Packet::Rtp(packet) = &msg.message.packet
+                && packet.header.payload_type == PT_AUDIO
+                && let Ok(mut sender) = self.shared.sender.lock()
+            {
+                sender.on_sound(msg.now, packet.header.sequence_number, packet.payload.len());
+            }
             self.queues.write.push_back(msg);
         }
         Ok(())
@@ -490,16 +522,17 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for MediaTap {
         }
         self.reassembler.handle_timeout(now);
         self.deliver();
+        self.steer(now);
         self.tell_key_wanted(now);
         self.ask_key_frame(now);
-        self.release(now);
         Ok(())
     }
 
     fn poll_timeout(&mut self) -> Option<Instant> {
         let told = self.key_told_at().filter(|_| self.key_wanted);
         let asking = self.asking.filter(|_| self.video.is_some()).map(|(at, _)| at);
-        [self.reassembler.poll_timeout(), self.release_at(), told, asking].into_iter().flatten().min()
+        let sender = self.shared.sender.lock().ok().and_then(|sender| sender.poll_timeout());
+        [self.reassembler.poll_timeout(), sender, told, asking].into_iter().flatten().min()
     }
 }
 
@@ -519,16 +552,27 @@ impl Interceptor for MediaTap {
     fn unbind_remote_stream(&mut self, _: &StreamInfo) {}
 }
 
+fn to_rtp(packet: Outgoing, ssrcs: Ssrcs) -> rtp::Packet {
+    let (ssrc, payload_type) = match packet.stream {
+        Stream::Audio => (ssrcs.audio, PT_AUDIO),
+        Stream::Video => (ssrcs.video, PT_VIDEO),
+        Stream::Rtx => (ssrcs.rtx, PT_VIDEO_RTX),
+    };
+    let mut header = header(ssrc, payload_type, packet.sequence, packet.timestamp);
+    header.marker = packet.marker;
+    rtp::Packet { header, payload: packet.payload }
+}
+
 impl Shared {
-    pub(super) fn new(events: mpsc::Sender<PathEvent>, video_ssrc: u32) -> Self {
+    pub(super) fn new(events: mpsc::Sender<PathEvent>, ssrcs: Ssrcs, now: Instant, limits: Limits) -> Self {
         Self {
             counters: Counters::default(),
             meter: RttMeter::default(),
-            outbox: Mutex::default(),
+            sender: Mutex::new(Sender::new(now, limits, [ssrcs.audio, ssrcs.video, ssrcs.rtx])),
             held: AtomicBool::new(false),
             ask_key: AtomicBool::new(false),
             events,
-            video_ssrc,
+            ssrcs,
         }
     }
 }

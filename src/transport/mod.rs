@@ -6,13 +6,15 @@
 //! fingerprints in them worth checking.
 //!
 //! ```text
-//! send_video → fragment::split → outbox (paced) → NACK buffer → SRTP → UDP
+//! send_video → bandwidth::Sender (pacer, fragment::split, retransmissions) → SRTP → UDP
 //! UDP → SRTP → loss tap (NACK) → RTX unwrapped → reassembly::Reassembler → PathEvent::Video
 //! ```
 //!
-//! [`fragment`], [`reassembly`], [`loss`], [`policy`] and [`sdp`] are pure: no socket, no clock. The driver of the crate `webrtc`
-//! lives behind [`Path`], and what taps into its packet chain is in `interceptors`.
+//! [`bandwidth`], [`fragment`], [`reassembly`], [`loss`], [`policy`] and [`sdp`] are pure: no socket, no clock. The driver of
+//! the crate `webrtc` lives behind [`Path`], and what taps into its packet chain is in `interceptors`.
 
+pub mod bandwidth;
+mod ccfb;
 pub mod fragment;
 mod guarded;
 mod interceptors;
@@ -25,6 +27,7 @@ pub mod sdp;
 mod stats;
 mod watch;
 
+pub use bandwidth::{LimitedBy, Limits, Target};
 pub use path::{Path, PathConfig, PathError, PathEvent, Role};
 pub use policy::{PolicyError, RouteGuard, RoutePolicy, RouteRefusal, TurnServer};
 pub use stats::{PathStats, Route};

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,8 @@ use webrtc::peer_connection::{
 };
 use webrtc::rtp_transceiver::RtpSender;
 
-use super::fragment::{FragmentError, MAX_PAYLOAD, split};
+use super::bandwidth::{Limits, Target};
+use super::fragment::{FragmentError, MAX_PAYLOAD};
 use super::interceptors::Shared;
 use super::policy::{PolicyError, RoutePolicy, RouteRefusal};
 use super::rtc::{BindList, Ssrcs, Ways, build};
@@ -45,6 +46,8 @@ pub struct PathConfig {
     pub allow_loopback: bool,
     /// Which ways the path may take.
     pub policy: RoutePolicy,
+    /// What the estimate of the path's capacity starts with and stays within.
+    pub limits: Limits,
 }
 
 /// Which side speaks first, and gives way when both do.
@@ -91,8 +94,10 @@ pub enum PathEvent {
         /// When it arrived.
         arrived: Instant,
     },
-    /// The peer needs a key frame.
+    /// A key frame is needed: the peer asks for one, or frames were left out and there is room again.
     KeyFrameWanted,
+    /// What the path may carry now: told when it changes, and every half second.
+    Target(Target),
     /// Media takes another pair of addresses now.
     RouteChanged(Route),
     /// The policy forbids the way. If [`RouteRefusal::closes`], the path is closed, and no event follows.
@@ -127,7 +132,8 @@ pub enum PathError {
     /// Media cannot be sent yet.
     #[error("the path is not connected yet")]
     NotConnected,
-    /// Too much video waits to be sent; the frame was dropped, so the next should be a key frame.
+    /// Too much video waits to be sent; the frame was dropped. [`PathEvent::KeyFrameWanted`] follows when there is room
+    /// for a key frame, and no other frame is taken before one.
     #[error("too much video waits to be sent")]
     Congested,
     /// The frame cannot be cut into packets.
@@ -218,15 +224,6 @@ impl PeerConnectionEventHandler for Callbacks {
     }
 }
 
-/// Numbers of the next packets.
-#[derive(Default)]
-struct Numbers {
-    video_seq: u16,
-    audio_seq: u16,
-    frame: u16,
-    pieces: Vec<Bytes>,
-}
-
 #[derive(Default)]
 struct Peer {
     fingerprint: Option<[u8; 32]>,
@@ -274,7 +271,7 @@ pub struct Path {
     gathered: Arc<Notify>,
     connected: Arc<AtomicBool>,
     closed: AtomicBool,
-    numbers: Mutex<Numbers>,
+    audio_seq: AtomicU16,
     peer: Mutex<Peer>,
     named: Arc<Mutex<Named>>,
     key_asked: Mutex<Option<Instant>>,
@@ -300,7 +297,7 @@ impl Path {
         policy.check_start(&addresses)?;
         let bind = BindList::new(addresses);
         let ssrcs = Ssrcs::random()?;
-        let shared = Arc::new(Shared::new(events.clone(), ssrcs.video));
+        let shared = Arc::new(Shared::new(events.clone(), ssrcs, Instant::now(), config.limits));
         shared.held.store(policy.restricts(), Ordering::Release);
         let (lifecycle, lifecycle_rx) = mpsc::unbounded_channel();
         let (gathering, gathered) = (Arc::new(Mutex::new(Gathering::default())), Arc::new(Notify::new()));
@@ -345,7 +342,7 @@ impl Path {
             gathered,
             connected,
             closed: AtomicBool::new(false),
-            numbers: Mutex::default(),
+            audio_seq: AtomicU16::new(0),
             peer: Mutex::default(),
             named,
             key_asked: Mutex::new(None),
@@ -464,29 +461,16 @@ impl Path {
 
     /// Sends a sealed video frame. `key` says that it is a key frame, `rtp_ts` is its time at 90 kHz.
     ///
-    /// The frame is cut and queued; a task of its own sends it, large frames at a bounded rate.
+    /// The frame is queued, and cut and sent at the rate the path carries.
     ///
     /// # Errors
     /// [`PathError::NotConnected`], [`PathError::Congested`], [`PathError::Frame`] or [`PathError::Closed`].
     pub async fn send_video(&self, sealed: &[u8], key: bool, rtp_ts: u32) -> Result<(), PathError> {
         self.check_connected()?;
-        {
-            let mut numbers = lock(&self.numbers);
-            let numbers = &mut *numbers;
-            let mut outbox = lock(&self.shared.outbox);
-            if !outbox.has_room(sealed.len()) {
-                add(&self.shared.counters.frames_refused_out, 1);
-                return Err(PathError::Congested);
-            }
-            split(sealed, key, numbers.frame, MAX_PAYLOAD, &mut numbers.pieces)?;
-            numbers.frame = numbers.frame.wrapping_add(1);
-            let last = numbers.pieces.len() - 1;
-            for (at, payload) in numbers.pieces.drain(..).enumerate() {
-                let mut header = header(self.ssrcs.video, PT_VIDEO, numbers.video_seq, rtp_ts);
-                header.marker = at == last;
-                numbers.video_seq = numbers.video_seq.wrapping_add(1);
-                outbox.push(rtp::Packet { header, payload });
-            }
+        let frame = Bytes::copy_from_slice(sealed);
+        if !lock(&self.shared.sender).push_video(Instant::now(), frame, key, rtp_ts)? {
+            add(&self.shared.counters.frames_refused_out, 1);
+            return Err(PathError::Congested);
         }
         add(&self.shared.counters.frames_out, 1);
         self.kick().await
@@ -503,12 +487,7 @@ impl Path {
             n if n > MAX_PAYLOAD => return Err(FragmentError::TooLarge(n).into()),
             _ => {}
         }
-        let seq = {
-            let mut numbers = lock(&self.numbers);
-            let seq = numbers.audio_seq;
-            numbers.audio_seq = seq.wrapping_add(1);
-            seq
-        };
+        let seq = self.audio_seq.fetch_add(1, Ordering::Relaxed);
         let header = header(self.ssrcs.audio, PT_AUDIO, seq, rtp_ts);
         let packet = rtp::Packet { header, payload: Bytes::copy_from_slice(sealed) };
         self.audio.write_rtp(packet).await.map_err(|_| PathError::Closed)
@@ -536,6 +515,11 @@ impl Path {
     /// The figures so far.
     pub async fn stats(&self) -> PathStats {
         let mut stats = self.shared.counters.snapshot();
+        let figures = lock(&self.shared.sender).figures();
+        (stats.target_bps, stats.estimate_bps) = (figures.target_bps, figures.estimate_bps);
+        (stats.acked_bps, stats.limited_by) = (figures.acked_bps, figures.limited_by);
+        stats.queue_delay_ms = figures.queue_delay.as_millis() as u32;
+        stats.frames_dropped_out = figures.frames_dropped;
         let report = self.connection.get_stats(Instant::now(), StatsSelector::None).await;
         stats.pair = route(&self.sender, &self.named).await;
         stats.rtt = stats.rtt.or_else(|| check_rtt(&report));

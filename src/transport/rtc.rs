@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rtc::interceptor::{NackResponderBuilder, ReceiverReportBuilder, Registry, SenderReportBuilder, Slot};
+use rtc::interceptor::{ReceiverReportBuilder, Registry, SenderReportBuilder, Slot};
 use rtc::media_stream::MediaStreamTrack;
 use rtc::peer_connection::configuration::media_engine::{MIME_TYPE_H264, MIME_TYPE_OPUS, MIME_TYPE_RTX};
 use rtc::rtp_transceiver::rtp_sender::{
@@ -35,8 +35,6 @@ const MAX_CHECKS: u16 = 200;
 const DISCONNECTED_AFTER: Duration = Duration::from_millis(2500);
 const FAILED_AFTER: Duration = Duration::from_secs(15);
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(1);
-/// Sent packets kept for retransmission; a power of two.
-const RETRANSMIT_BUFFER: u16 = 1024;
 
 /// The addresses to gather on, read anew whenever sockets are bound (at the start and at every ICE restart).
 #[derive(Clone)]
@@ -152,7 +150,6 @@ fn media_engine() -> Result<MediaEngine, PathError> {
 fn interceptors(shared: &Arc<Shared>) -> Registry {
     Registry::new()
         .with(Slot::from(500), WireTap::new(Arc::clone(shared)))
-        .with(Slot::NackResponder, NackResponderBuilder::new().with_size(RETRANSMIT_BUFFER).build())
         .with(Slot::NackGenerator, LossTap::new(Arc::clone(shared)))
         .with(Slot::ReceiverReport, ReceiverReportBuilder::new().with_interval(REPORT_EVERY).build())
         .with(Slot::SenderReport, SenderReportBuilder::new().with_interval(REPORT_EVERY).build())

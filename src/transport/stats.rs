@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use super::bandwidth::LimitedBy;
 use super::sdp::CandidateKind;
 
 /// The ICE candidate pair that carries the media.
@@ -35,10 +36,11 @@ impl Route {
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct PathStats {
-    /// Smoothed round-trip time, from RTCP reports (RFC 3550 section 6.4.1, LSR and DLSR) or, before the first report,
-    /// from ICE checks. `None` until one of them came back.
+    /// Smoothed round-trip time, from reports of arrivals (RFC 8888) and of reception (RFC 3550 section 6.4.1, LSR and
+    /// DLSR) or, before the first report, from ICE checks. `None` until one of them came back.
     pub rtt: Option<Duration>,
-    /// Fraction of what we sent that the peer did not get, before repair, as it last reported: 0 to 1.
+    /// Fraction of what we sent, sound and pictures, that the peer did not get, before repair, over the last second or
+    /// so: 0 to 1.
     pub loss: f32,
     /// Fraction of the peer's video packets that did not come, before repair, over the last second or so: 0 to 1.
     pub loss_in: f32,
@@ -78,6 +80,18 @@ pub struct PathStats {
     pub candidates_refused: u64,
     /// Datagrams, to and from the network, dropped because the policy does not allow their way.
     pub datagrams_refused: u64,
+    /// What our pictures may take now, encoded and not yet sealed, bit/s.
+    pub target_bps: u32,
+    /// What the path carries, as far as known, bit/s on the wire.
+    pub estimate_bps: u32,
+    /// What arrives at the peer, bit/s on the wire.
+    pub acked_bps: u32,
+    /// Time that video waits here before it leaves, milliseconds.
+    pub queue_delay_ms: u32,
+    /// What keeps our pictures from being better.
+    pub limited_by: LimitedBy,
+    /// Video frames left out because too much waited.
+    pub frames_dropped_out: u64,
     /// The pair in use, once there is one.
     pub pair: Option<Route>,
     /// The SRTP protection profile that was negotiated (RFC 7714), once there is one.
@@ -170,8 +184,7 @@ impl Counters {
             events_dropped: get(&self.events_dropped),
             candidates_refused: get(&self.candidates_refused),
             datagrams_refused: get(&self.datagrams_refused),
-            pair: None,
-            srtp_cipher: None,
+            ..PathStats::default()
         }
     }
 }
