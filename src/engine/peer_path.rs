@@ -163,7 +163,7 @@ impl Driver {
                             // Not before: a key frame sent into a path that is not there yet would be missed.
                             carrier.get_or_insert_with(|| {
                                 let inlet = self.outbox.add(self.plan.peer);
-                                AbortOnDrop(tokio::spawn(carry(path.clone(), inlet, self.outbox.clone())))
+                                AbortOnDrop(tokio::spawn(carry(path.clone(), inlet, self.outbox.clone(), self.plan.peer)))
                             });
                         }
                         PathEvent::Disconnected | PathEvent::Failed => { broken.get_or_insert_with(Broken::now); }
@@ -220,7 +220,7 @@ impl Driver {
             PathEvent::Audio { payload, rtp_ts, seq, arrived } => {
                 self.inbound.handle_audio(arrived, &payload, seq, rtp_ts)
             }
-            PathEvent::KeyFrameWanted => self.outbox.want_key_frame(),
+            PathEvent::KeyFrameWanted => self.outbox.want_key_frame_for(self.plan.peer),
             PathEvent::Candidate(line) => self.tell.news(PathNews::Candidate(line)),
             PathEvent::Connected => {
                 self.tell.news(PathNews::Connected);
@@ -258,7 +258,7 @@ impl Drop for AbortOnDrop {
 }
 
 /// Sound first: a packet of sound never waits behind a picture that has not started.
-async fn carry(path: Arc<Path>, mut inlet: PathInlet, outbox: Arc<Outbox>) {
+async fn carry(path: Arc<Path>, mut inlet: PathInlet, outbox: Arc<Outbox>, peer: PeerId) {
     loop {
         let sent = tokio::select! {
             biased;
@@ -273,7 +273,7 @@ async fn carry(path: Arc<Path>, mut inlet: PathInlet, outbox: Arc<Outbox>) {
         };
         if let Err(error) = sent {
             if error == PathError::Congested {
-                outbox.want_key_frame();
+                outbox.want_key_frame_for(peer);
             }
             tracing::debug!(%error, "a frame was not sent");
         }

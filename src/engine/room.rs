@@ -409,7 +409,8 @@ impl Room {
         if let Some(measure) = &self.measure {
             measure.set_outbox(outbox.clone());
         }
-        let plan = VideoPlan { fps: self.format.fps, bitrate_bps: bitrate(self.format) };
+        let (fps, stamped) = (self.format.fps, self.measure.is_some());
+        let plan = VideoPlan { fps, bitrate_bps: bitrate(self.format), stamped };
         match VideoSender::start(outbox.clone(), plan, recorder) {
             Ok(video) => self.video = Some(video),
             Err(error) => tracing::error!(%error, "no thread to encode pictures"),

@@ -17,6 +17,7 @@ use openh264::{OpenH264API, Timestamp};
 use super::convert::{MAX_HEIGHT, MAX_WIDTH, well_formed};
 use super::frame::Picture;
 use super::nal::{self, StreamError};
+use super::openh264_tuning;
 
 /// Bits a second that make a good picture of a talking head at this size and rate: about 0.07 a pixel, at least 300 kbit/s.
 pub fn good_bitrate(width: usize, height: usize, fps: u32) -> u32 {
@@ -51,6 +52,8 @@ pub struct H264Encoder {
     size: (usize, usize),
     fps: u32,
     bitrate: u32,
+    /// It has encoded a picture: only then can its settings be changed in the run.
+    begun: bool,
     skipped: u64,
 }
 
@@ -60,22 +63,44 @@ impl H264Encoder {
     /// # Errors
     /// If the encoder cannot be made.
     pub fn new(width: usize, height: usize, fps: u32, bitrate: u32) -> Result<Self, EncodeError> {
-        let (fps, bitrate) = (fps.clamp(1, 60), bitrate.clamp(50_000, 20_000_000));
+        let (fps, bitrate) = (fps.clamp(1, 60), clamp_bitrate(bitrate));
         let encoder = build(height, fps, bitrate)?;
-        Ok(Self { encoder, size: (width, height), fps, bitrate, skipped: 0 })
+        Ok(Self { encoder, size: (width, height), fps, bitrate, begun: false, skipped: 0 })
     }
 
-    /// Aims at another bit rate, in bits a second. The next picture is a key frame: OpenH264's safe interface has no way to
-    /// change a running encoder, so that a new one begins. Call it for changes that are worth one.
+    /// Aims at another bit rate, in bits a second, from the next picture on. The stream goes on without a key frame.
     ///
     /// # Errors
-    /// If the encoder cannot be made; the old one then goes on.
+    /// If the encoder refuses, or cannot be made; the old one then goes on.
     pub fn set_bitrate(&mut self, bitrate: u32) -> Result<(), EncodeError> {
-        let bitrate = bitrate.clamp(50_000, 20_000_000);
-        if bitrate != self.bitrate {
-            self.encoder = build(self.size.1, self.fps, bitrate)?;
-            self.bitrate = bitrate;
+        let bitrate = clamp_bitrate(bitrate);
+        if bitrate == self.bitrate {
+            return Ok(());
         }
+        if self.begun {
+            openh264_tuning::set_bitrate(&mut self.encoder, bitrate).map_err(refused)?;
+        } else {
+            self.encoder = build(self.size.1, self.fps, bitrate)?;
+        }
+        self.bitrate = bitrate;
+        Ok(())
+    }
+
+    /// Expects this many pictures a second from the next one on: the bit rate is shared out among them.
+    ///
+    /// # Errors
+    /// If the encoder refuses, or cannot be made; the old one then goes on.
+    pub fn set_frame_rate(&mut self, fps: u32) -> Result<(), EncodeError> {
+        let fps = fps.clamp(1, 60);
+        if fps == self.fps {
+            return Ok(());
+        }
+        if self.begun {
+            openh264_tuning::set_frame_rate(&mut self.encoder, fps as f32).map_err(refused)?;
+        } else {
+            self.encoder = build(self.size.1, fps, self.bitrate)?;
+        }
+        self.fps = fps;
         Ok(())
     }
 
@@ -106,6 +131,7 @@ impl H264Encoder {
         let size = (picture.width, picture.height);
         if size != self.size {
             self.encoder = build(size.1, self.fps, self.bitrate)?;
+            self.begun = false;
             self.size = size;
         }
         if force_key {
@@ -115,6 +141,7 @@ impl H264Encoder {
         let source = YUVSlices::new(planes, size, (size.0, size.0 / 2, size.0 / 2));
         let timestamp = Timestamp::from_millis(timestamp_ms & (i64::MAX as u64));
         let stream = self.encoder.encode_at(&source, timestamp).map_err(|error| encoder_error(&error))?;
+        self.begun = true;
         let key = stream.frame_type() == FrameType::IDR;
         let data = stream.to_vec();
         if data.is_empty() {
@@ -123,6 +150,14 @@ impl H264Encoder {
         }
         Ok(Some(Encoded { data, key }))
     }
+}
+
+fn clamp_bitrate(bitrate: u32) -> u32 {
+    bitrate.clamp(30_000, 20_000_000)
+}
+
+fn refused(error: openh264_tuning::Refused) -> EncodeError {
+    EncodeError::Encoder(format!("code {}", error.0))
 }
 
 fn encoder_error(error: &openh264::Error) -> EncodeError {

@@ -1,5 +1,6 @@
 //! Pictures and sound: devices, codecs and the buffers between them.
 
+pub mod adapt;
 pub mod camera;
 mod camera_nokhwa;
 pub mod chime;
@@ -13,6 +14,7 @@ pub mod level;
 pub mod mic;
 pub mod mixer;
 pub mod nal;
+mod openh264_tuning;
 pub mod opus;
 pub mod resample;
 pub mod scale;
