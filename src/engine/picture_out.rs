@@ -232,13 +232,7 @@ impl LayerEncoder {
         true
     }
 
-    fn handle_picture(
-        &mut self,
-        outbox: &Outbox,
-        picture: &Picture,
-        plan: VideoPlan,
-        millis: u32,
-    ) -> Option<Encoded> {
+    fn handle_picture(&mut self, outbox: &Outbox, picture: &Picture, plan: VideoPlan, millis: u32) -> Option<Encoded> {
         let now = Instant::now();
         if !self.is_due(picture.taken, plan.fps) {
             return None;

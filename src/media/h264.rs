@@ -1,7 +1,7 @@
 //! H.264 by OpenH264: one encoder for what is sent, one decoder for each stream that comes in.
 //!
 //! Constrained Baseline, one slice, no periodic key frames: the first picture is one, and any picture on request. The encoder
-//! never leaves out a picture to hold its bit rate; it coarsens instead. Access units are in byte stream format (ITU-T H.264
+//! never leaves out a picture to hold its bit rate; it coarsens instead. Rates may change from one picture to the next. Access units are in byte stream format (ITU-T H.264
 //! Annex B), parameter sets stand before each key frame.
 
 use std::time::Instant;
@@ -351,7 +351,55 @@ mod tests {
             .collect();
         assert_eq!(keys, [0, 30]);
         encoder.set_bitrate(600_000).unwrap();
-        assert!(encoder.encode(&pictures[0], false, 3_000).unwrap().unwrap().key, "a new bit rate begins anew");
+        encoder.set_frame_rate(15).unwrap();
+        assert!(!encoder.encode(&pictures[0], false, 3_000).unwrap().unwrap().key, "a new rate needs none");
+    }
+
+    /// Bits of so many pictures from an encoder that has been running for a while, against what its rate allows.
+    fn share_of_rate(encoder: &mut H264Encoder, pictures: &[Picture], from: u64, fps: u64, bitrate: u32) -> f64 {
+        let step = 30 / fps as usize;
+        let frames = pictures.iter().step_by(step).enumerate();
+        let bytes: usize = frames
+            .map(|(number, picture)| {
+                encoder.encode(picture, false, from + number as u64 * 1000 / fps).unwrap().unwrap().data.len()
+            })
+            .sum();
+        bytes as f64 * 8.0 / (f64::from(bitrate) * pictures.len() as f64 / 30.0)
+    }
+
+    #[test]
+    fn each_rate_is_kept_over_two_seconds_and_right_after_each_change() {
+        // What the picture cannot use is not filled up: at each size only rates that it can use are tried.
+        for (size, rates) in [
+            ((320, 180), &[90_000, 50_000, 120_000][..]),
+            ((640, 360), &[300_000, 60_000, 240_000, 120_000]),
+            ((1280, 720), &[600_000, 240_000, 800_000, 300_000]),
+        ] {
+            let pictures = pictures(size.0, size.1, 60);
+            let mut encoder = H264Encoder::new(size.0, size.1, 30, rates[0]).unwrap();
+            for (number, rate) in rates.iter().enumerate() {
+                encoder.set_bitrate(*rate).unwrap();
+                let share = share_of_rate(&mut encoder, &pictures, number as u64 * 2_000, 30, *rate);
+                assert!((0.8..1.15).contains(&share), "{size:?} at {rate}: {share:.2}");
+            }
+            let rate = rates[rates.len() - 1];
+            encoder.set_frame_rate(10).unwrap();
+            let share = share_of_rate(&mut encoder, &pictures, 100_000, 10, rate);
+            assert!(share < 1.15, "{size:?} at {rate} and ten pictures a second: {share:.2}");
+        }
+    }
+
+    #[test]
+    fn a_key_frame_takes_less_than_half_a_second_of_a_slow_link() {
+        for (width, height, rate) in [(1280, 720, 900_000), (640, 360, 300_000), (320, 180, 80_000)] {
+            let pictures = pictures(width, height, 90);
+            let mut encoder = H264Encoder::new(width, height, 30, rate).unwrap();
+            for (number, picture) in pictures.iter().enumerate() {
+                let frame = encoder.encode(picture, number % 30 == 0, number as u64 * 33).unwrap().unwrap();
+                let bits = frame.data.len() as u32 * 8;
+                assert!(!frame.key || bits < rate / 2, "{width}x{height}: {bits} bits at {rate}");
+            }
+        }
     }
 
     #[test]

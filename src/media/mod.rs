@@ -11,6 +11,7 @@ pub mod frame;
 pub mod h264;
 pub mod jitter;
 pub mod level;
+pub mod lipsync;
 pub mod mic;
 pub mod mixer;
 pub mod nal;

@@ -43,7 +43,8 @@ fn a_fall_comes_at_once_and_a_rise_after_three_seconds_of_room_as_far_as_there_w
     let (steps, start, mut chooser) = (camera(), Instant::now(), Chooser::default());
     assert_eq!(chooser.choose(start, &steps, Some(2_000_000)), 0);
     assert_eq!(steps[chooser.choose(start + ms(100), &steps, Some(320_000))].height, 360);
-    let at = |chooser: &mut Chooser, millis, budget| steps[chooser.choose(start + ms(millis), &steps, Some(budget))].height;
+    let at =
+        |chooser: &mut Chooser, millis, budget| steps[chooser.choose(start + ms(millis), &steps, Some(budget))].height;
     assert_eq!(at(&mut chooser, 1_000, 800_000), 360);
     assert_eq!(at(&mut chooser, 2_500, 2_000_000), 360);
     assert_eq!(at(&mut chooser, 3_900, 2_000_000), 360);
@@ -99,7 +100,9 @@ fn the_smallest_step_that_fills_a_tile_is_taken_whatever_number_was_asked_for() 
 
 #[test]
 fn one_receiver_has_one_layer_of_the_size_its_path_carries() {
-    for (budget, height) in [(None, 720), (Some(1_500_000), 720), (Some(600_000), 540), (Some(310_000), 360), (Some(1), 180)] {
+    for (budget, height) in
+        [(None, 720), (Some(1_500_000), 720), (Some(600_000), 540), (Some(310_000), 360), (Some(1), 180)]
+    {
         let (layers, slots) = share_out(&[want(budget)], &camera(), 0, 2_000_000);
         assert_eq!((layers.len(), layers[0].height), (1, height), "{budget:?}");
         assert_eq!(slots, [layers[0].slot]);
