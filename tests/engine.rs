@@ -124,6 +124,40 @@ async fn a_person_found_right_is_known_at_the_door_of_the_next_meeting() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_person_is_sent_pictures_no_larger_than_they_are_shown_and_none_while_they_are_hidden() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut ana, mut ben) = (Person::start("Ana", folder.path()), Person::start("Ben", folder.path()));
+    let link = ana.hosts().await;
+    ben.joins(&link).await;
+    ana.admits().await;
+    let to_ana = ben.is_live().await;
+    let height = |meeting: &Meeting| meeting.peers.first()?.picture.peek().map(|picture| picture.height);
+    let of = |wanted: usize| move |meeting: &Meeting| height(meeting).filter(|height| *height == wanted).map(|_| ());
+    ana.says(Command::SetCamera(true)).await;
+    ben.sees_meeting("Ana's picture", height).await;
+    ben.says(Command::WatchPeer { peer: to_ana, height: 80 }).await;
+    ben.sees_meeting("a small picture", of(90)).await;
+
+    ben.says(Command::WatchPeer { peer: to_ana, height: 0 }).await;
+    let serial = |meeting: &Meeting| meeting.peers.first().map(|peer| peer.picture.serial());
+    let still = timeout(PATIENCE, async {
+        let mut before = ben.sees_meeting("Ana", serial).await;
+        loop {
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            let now = ben.sees_meeting("Ana", serial).await;
+            if now == before {
+                return;
+            }
+            before = now;
+        }
+    });
+    still.await.expect("pictures stop");
+
+    ben.says(Command::WatchPeer { peer: to_ana, height: u32::MAX }).await;
+    ben.sees_meeting("a large picture", of(180)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn numbers_that_differ_stop_media_and_are_remembered() {
     let folder = tempfile::tempdir().unwrap();
     let (mut ana, mut ben) = (Person::start("Ana", folder.path()), Person::start("Ben", folder.path()));

@@ -248,6 +248,7 @@ fn write_messages() {
         Message::Candidate { line },
         Message::Candidate { line: String::new() },
         Message::MediaState { mic: true, camera: false },
+        Message::VideoWish { height: 360 },
         Message::Ping { token: 5 },
         Message::Pong { token: u64::MAX },
     ] {

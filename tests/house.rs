@@ -328,6 +328,17 @@ fn unwraps(source: &Source) -> Vec<String> {
         .collect()
 }
 
+/// The one file that may hold unsafe code: what a running encoder's safe interface cannot do.
+const UNSAFE: &str = "media/openh264_tuning.rs";
+
+fn unsafe_code(source: &Source) -> Vec<String> {
+    // `unsafe_code`, too: the lint is denied for the whole crate, and may be allowed there alone.
+    let names = tokens(&source.text).iter().any(|token| matches!(token.as_str(), "unsafe" | "unsafe_code"));
+    let allowed =
+        source.path == UNSAFE || matches!(source.path.as_str(), "lib.rs" | "main.rs" | "bin/conclave-relay.rs");
+    (names && !allowed).then(|| format!("src/{}: names unsafe code", source.path)).into_iter().collect()
+}
+
 fn shape(source: &Source) -> Vec<String> {
     let mut wrong = Vec::new();
     if !source.text.starts_with("//!") {
@@ -377,6 +388,24 @@ fn keys_and_protocol_name_no_clock_socket_file_or_random_source() {
 #[test]
 fn nothing_unwraps_outside_tests() {
     check(unwraps, false);
+}
+
+#[test]
+fn unsafe_code_lies_in_one_short_file_and_each_piece_says_why_it_is_sound() {
+    check(unsafe_code, true);
+    let sources = sources();
+    for program in ["main.rs", "bin/conclave-relay.rs"] {
+        let source = sources.iter().find(|source| source.path == program).unwrap();
+        assert!(source.text.contains("#![forbid(unsafe_code)]"), "{program}");
+    }
+    let library = sources.iter().find(|source| source.path == "lib.rs").unwrap();
+    assert!(library.text.contains("#![deny(unsafe_code)]"));
+    let one = sources.iter().find(|source| source.path == UNSAFE).unwrap();
+    assert!(one.text.lines().count() < 100);
+    let pieces = tokens(&one.text).iter().filter(|token| *token == "unsafe").count();
+    assert_eq!(one.text.matches("// SAFETY:").count(), pieces);
+    assert!(!unsafe_code(&sample("media/h264.rs", "fn f() { unsafe { g() } }")).is_empty());
+    assert!(!unsafe_code(&sample("ui/app.rs", "#![allow(unsafe_code)]")).is_empty());
 }
 
 #[test]

@@ -116,6 +116,14 @@ pub enum Command {
         /// Factor, clamped to 0..=2.
         volume: f32,
     },
+    /// How large a peer's pictures are shown: they are asked to send no larger ones. Before the first such command they may
+    /// send any.
+    WatchPeer {
+        /// Whose.
+        peer: PeerId,
+        /// Rows of pixels on the screen; 0: they are not shown at all, and none are to be sent.
+        height: u32,
+    },
     /// Replaces the settings, applies and saves them.
     ChangeSettings(Box<Settings>),
     /// Ends everything in good order; the engine stops.

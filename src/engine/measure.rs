@@ -104,6 +104,8 @@ pub struct PeerFigures {
     pub video_dropped: u64,
     /// Counter in the newest test picture.
     pub last_counter: Option<u64>,
+    /// Width and height of the newest picture in pixels.
+    pub size: (u32, u32),
     /// Pauses of more than 200 ms, added up, in milliseconds.
     pub freeze_ms: u64,
     /// The longest pause between two pictures, in milliseconds.
@@ -202,6 +204,7 @@ impl Measurements {
                 video_received: get(&counters.video_opened),
                 video_decoded: get(&counters.video_decoded),
                 video_dropped: get(&counters.video_dropped),
+                size: (counters.width.load(Ordering::Relaxed), counters.height.load(Ordering::Relaxed)),
                 last_counter: Some(get(&counters.last_counter)).filter(|counter| *counter > 0),
                 freeze_ms: get(&counters.freeze_ms),
                 longest_pause_ms: get(&counters.longest_pause_ms),

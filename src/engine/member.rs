@@ -7,6 +7,7 @@ use crate::crypto::identity::IdentityKey;
 use crate::engine::peer_path::PeerPath;
 use crate::engine::receiving::Inbound;
 use crate::engine::view::{self, PeerId, PeerLink, PeerStats, Verification};
+use crate::media::adapt::WISH_INTERVAL;
 use crate::protocol::roster::MemberRole;
 use crate::transport::PathStats;
 
@@ -43,6 +44,33 @@ pub(crate) struct Member {
     /// Nothing has come through the relay for a while.
     pub(crate) silent: bool,
     pub(crate) last: Option<(Instant, PathStats, u64)>,
+    pub(crate) shown: Shown,
+}
+
+/// How large their pictures are shown, and what they were told of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Shown {
+    /// In rows of pixels; none: nobody has said.
+    pub(crate) height: Option<u16>,
+    told: Option<u16>,
+    at: Option<Instant>,
+}
+
+impl Shown {
+    /// The height to tell them now, if there is news. While a window is being resized it is told a few times a second.
+    pub(crate) fn news(&mut self, now: Instant) -> Option<u16> {
+        let news = self.height.filter(|height| Some(*height) != self.told)?;
+        if self.at.is_some_and(|at| now.saturating_duration_since(at) < WISH_INTERVAL) {
+            return None;
+        }
+        (self.told, self.at) = (Some(news), Some(now));
+        Some(news)
+    }
+
+    /// They know nothing of it: the session is a new one.
+    pub(crate) fn forget_told(&mut self) {
+        (self.told, self.at) = (None, None);
+    }
 }
 
 impl Member {
@@ -70,5 +98,24 @@ impl Member {
             };
         }
         self.last = Some((now, stats, decoded));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn they_are_told_the_newest_height_once_and_a_few_times_a_second_at_most() {
+        let (mut shown, start) = (Shown::default(), Instant::now());
+        assert_eq!(shown.news(start), None, "nobody has said anything");
+        let mut told = Vec::new();
+        for tick in 0..100u16 {
+            shown.height = Some(300 + tick.min(60));
+            told.extend(shown.news(start + Duration::from_millis(u64::from(tick) * 10)));
+        }
+        assert_eq!(told, [300, 325, 350, 360]);
+        shown.forget_told();
+        assert_eq!(shown.news(start), Some(360), "a new session knows nothing");
     }
 }

@@ -1,8 +1,11 @@
 //! The way out to every peer: a frame is sealed once and handed to each peer's path.
 //!
 //! Nothing leaves without a key: while [`Outbox`] holds no sealers, or nobody listens, encoders do not even run.
+//! A picture may be encoded in several sizes, its layers: [`Outbox::plan`] says which, by what each peer's path carries and what
+//! it asked for, and [`Outbox::send_picture`] gives each peer one of them. A peer changes over at a key frame of its new layer.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,6 +15,7 @@ use tokio::sync::mpsc;
 use crate::crypto::frame::{Kid, Sealer, Stream};
 use crate::crypto::sender_keys::SenderKey;
 use crate::engine::view::PeerId;
+use crate::media::adapt::{Chooser, LAYERS, Layer, Step, WISH_INTERVAL, Want, Workload, share_out, step_for_lines};
 
 /// Frames that may wait for one peer's path. Past that the path is stuck, and old pictures are of no use.
 const PATH_QUEUE: usize = 16;
@@ -48,8 +52,42 @@ struct Listener {
     audio: mpsc::Sender<Outgoing>,
     /// A frame for this peer was dropped: all until the next key frame would be undecodable.
     starved: bool,
-    /// What the path to this peer may carry in pictures, bit/s; `None` until it says so.
-    target_bps: Option<u32>,
+    /// Bits a second of pictures that its path carries, once known.
+    target: Option<u32>,
+    chooser: Chooser,
+    /// The layer that it is to have; none while it wants no pictures.
+    wanted: Option<usize>,
+    /// The layer that it has.
+    current: Option<usize>,
+    /// It asked for a key frame, or lost something.
+    wants_key: bool,
+    first_key_frames: u32,
+}
+
+/// How many rows a peer has a place for: the newest wish, and the one that is in force.
+#[derive(Clone, Copy)]
+struct Wish {
+    newest: u32,
+    height: u32,
+    since: Option<Instant>,
+}
+
+impl Wish {
+    /// The wish in force. A newer one comes into force when the one before has been for a while.
+    fn height(&mut self, now: Instant) -> u32 {
+        let due = self.since.is_none_or(|since| now.saturating_duration_since(since) >= WISH_INTERVAL);
+        if self.newest != self.height && due {
+            (self.height, self.since) = (self.newest, Some(now));
+        }
+        self.height
+    }
+}
+
+/// One layer of a picture, encoded and with its header in front.
+pub(super) struct EncodedLayer {
+    pub(super) slot: usize,
+    pub(super) key: bool,
+    pub(super) plaintext: Vec<u8>,
 }
 
 struct Sealers {
@@ -72,8 +110,10 @@ pub(crate) struct Outbox {
     epoch: Instant,
     sealers: Mutex<Option<Sealers>>,
     listeners: Mutex<Vec<Listener>>,
-    wanted_key: AtomicBool,
-    first_key_frames: AtomicU32,
+    wishes: Mutex<HashMap<PeerId, Wish>>,
+    /// The layers made last.
+    layers: Mutex<Vec<Layer>>,
+    overloaded: AtomicBool,
     pub(crate) counters: SendCounters,
 }
 
@@ -85,8 +125,9 @@ impl Outbox {
             epoch,
             sealers: Mutex::new(None),
             listeners: Mutex::default(),
-            wanted_key: AtomicBool::new(true),
-            first_key_frames: AtomicU32::new(0),
+            wishes: Mutex::default(),
+            layers: Mutex::default(),
+            overloaded: AtomicBool::new(false),
             counters: SendCounters::default(),
         }
     }
@@ -108,40 +149,126 @@ impl Outbox {
         let ((video, video_out), (audio, audio_out)) = (mpsc::channel(PATH_QUEUE), mpsc::channel(PATH_QUEUE));
         let mut listeners = lock(&self.listeners);
         listeners.retain(|listener| listener.peer != peer);
-        listeners.push(Listener { peer, video, audio, starved: false, target_bps: None });
-        drop(listeners);
-        self.first_key_frames.store(FIRST_KEY_FRAMES, Ordering::Relaxed);
-        self.want_key_frame();
+        listeners.push(Listener {
+            peer,
+            video,
+            audio,
+            starved: false,
+            target: None,
+            chooser: Chooser::default(),
+            wanted: None,
+            current: None,
+            wants_key: true,
+            first_key_frames: FIRST_KEY_FRAMES,
+        });
         PathInlet { video: video_out, audio: audio_out }
     }
 
-    /// Nothing more goes to `peer`.
+    /// Nothing more goes to `peer`, and what it wished for is forgotten.
     pub(crate) fn remove(&self, peer: PeerId) {
         lock(&self.listeners).retain(|listener| listener.peer != peer);
+        lock(&self.wishes).remove(&peer);
     }
 
-    /// The path to `peer` may carry this much in pictures now, bit/s before sealing; 0 means none at all.
+    /// The path to `peer` carries so many bits of pictures a second.
     pub(crate) fn set_target(&self, peer: PeerId, video_bps: u32) {
         for listener in lock(&self.listeners).iter_mut().filter(|listener| listener.peer == peer) {
-            listener.target_bps = Some(video_bps);
+            listener.target = Some(video_bps);
         }
     }
 
-    /// The next picture is to be a key frame.
-    pub(crate) fn want_key_frame(&self) {
-        self.wanted_key.store(true, Ordering::Release);
+    /// `peer` has a place for pictures of `height` rows; 0: it wants none. Whatever it says, it has an effect at most four
+    /// times a second.
+    pub(crate) fn set_wish(&self, peer: PeerId, height: u32) {
+        let mut wishes = lock(&self.wishes);
+        let wish = wishes.entry(peer).or_insert(Wish { newest: height, height, since: None });
+        wish.newest = height;
     }
 
-    /// Whether the next picture must be a key frame, given when the last one was made. A true answer uses up the wish.
-    pub(super) fn take_key_frame_wish(&self, last: Option<Instant>) -> bool {
-        let first = self.first_key_frames.load(Ordering::Relaxed);
-        let interval = if first > 0 { FIRST_KEY_FRAME_INTERVAL } else { KEY_FRAME_INTERVAL };
-        let due = last.is_none_or(|last| last.elapsed() >= interval);
-        let wished = due && self.wanted_key.swap(false, Ordering::AcqRel);
-        if wished {
-            self.first_key_frames.store(first.saturating_sub(1), Ordering::Relaxed);
+    /// The next picture of every layer is to be a key frame.
+    pub(crate) fn want_key_frame(&self) {
+        lock(&self.listeners).iter_mut().for_each(|listener| listener.wants_key = true);
+    }
+
+    /// The next picture of the layer that `peer` has is to be a key frame.
+    pub(crate) fn want_key_frame_for(&self, peer: PeerId) {
+        for listener in lock(&self.listeners).iter_mut().filter(|listener| listener.peer == peer) {
+            listener.wants_key = true;
+        }
+    }
+
+    /// Whether the next picture of the layer `slot` must be a key frame, given when the last one was made. A true answer uses
+    /// up the wish.
+    pub(super) fn take_key_frame_wish(&self, slot: usize, now: Instant, last: Option<Instant>) -> bool {
+        let mut listeners = lock(&self.listeners);
+        let wishes = |listener: &&mut Listener| {
+            listener.wanted == Some(slot) && (listener.wants_key || listener.starved || listener.current != Some(slot))
+        };
+        let first = listeners.iter_mut().filter(wishes).any(|listener| listener.first_key_frames > 0);
+        let interval = if first { FIRST_KEY_FRAME_INTERVAL } else { KEY_FRAME_INTERVAL };
+        if last.is_some_and(|last| now.saturating_duration_since(last) < interval) {
+            return false;
+        }
+        let mut wished = false;
+        for listener in listeners.iter_mut().filter(wishes) {
+            listener.wants_key = false;
+            listener.first_key_frames = listener.first_key_frames.saturating_sub(1);
+            wished = true;
         }
         wished
+    }
+
+    /// The layers to make of a picture that has the sizes of `ladder`, at most `most` bits a second each. Empty if nobody is to
+    /// have it.
+    pub(super) fn plan(&self, now: Instant, ladder: &[Step], load: &Workload, most: u32) -> Vec<Layer> {
+        if lock(&self.sealers).is_none() {
+            return Vec::new();
+        }
+        self.overloaded.store(load.is_overloaded(), Ordering::Relaxed);
+        let mut listeners = lock(&self.listeners);
+        let mut wishes = lock(&self.wishes);
+        let (mut wants, mut who) = (Vec::new(), Vec::new());
+        for (at, listener) in listeners.iter_mut().enumerate() {
+            let carries = listener.chooser.choose(now, ladder, listener.target);
+            let height = wishes.get_mut(&listener.peer).map_or(u32::MAX, |wish| wish.height(now));
+            if height == 0 {
+                (listener.wanted, listener.current) = (None, None);
+                continue;
+            }
+            let asks = step_for_lines(ladder, height);
+            wants.push(Want { carries, asks, budget: listener.target, had: listener.wanted });
+            who.push(at);
+        }
+        let (mut layers, slots) = share_out(&wants, ladder, load.first_step(ladder), most);
+        for (at, slot) in who.into_iter().zip(slots) {
+            listeners[at].wanted = Some(slot);
+        }
+        for layer in &mut layers {
+            layer.fps = layer.fps.min(load.most_fps());
+        }
+        let mut made = lock(&self.layers);
+        // Until the key frame of their new layer, those who change over have the old one.
+        for slot in 0..LAYERS {
+            let needed = listeners.iter().any(|listener| listener.current == Some(slot));
+            let old = made.iter().find(|layer| layer.slot == slot);
+            if let (true, false, Some(old)) = (needed, layers.iter().any(|layer| layer.slot == slot), old) {
+                layers.push(*old);
+            }
+        }
+        made.clone_from(&layers);
+        layers
+    }
+
+    /// The pictures are too rich for the layer `slot`, whatever the paths carry: those who have it go a step down.
+    pub(super) fn push_down(&self, slot: usize, now: Instant) {
+        for listener in lock(&self.listeners).iter_mut().filter(|listener| listener.wanted == Some(slot)) {
+            listener.chooser.push_down(now);
+        }
+    }
+
+    /// Whether the processor cannot encode as much as the paths would carry.
+    pub(crate) fn is_overloaded(&self) -> bool {
+        self.overloaded.load(Ordering::Relaxed)
     }
 
     pub(super) fn anyone_listens(&self) -> bool {
@@ -153,20 +280,30 @@ impl Outbox {
         at.saturating_duration_since(self.epoch).as_millis() as u32
     }
 
-    pub(super) fn send_video(&self, plaintext: &[u8], key: bool, rtp_ts: u32) {
-        let Some(sealed) = self.seal(plaintext, |sealers| &mut sealers.camera) else { return };
-        let frame = Outgoing { sealed, rtp_ts, key };
-        self.counters.video_frames.fetch_add(1, Ordering::Relaxed);
-        self.counters.video_bytes.fetch_add(frame.sealed.len() as u64, Ordering::Relaxed);
-        for listener in lock(&self.listeners).iter_mut() {
-            if listener.starved && !key {
+    /// Gives each listener one layer of a picture: the one it is to have, or, until a key frame of that one, the one it has.
+    pub(super) fn send_picture(&self, layers: &[EncodedLayer], rtp_ts: u32) {
+        let mut sealed: Vec<Option<Bytes>> = vec![None; layers.len()];
+        let mut listeners = lock(&self.listeners);
+        for listener in listeners.iter_mut() {
+            let find = |slot: Option<usize>| layers.iter().position(|layer| Some(layer.slot) == slot);
+            let new = find(listener.wanted).filter(|at| layers[*at].key || listener.current == listener.wanted);
+            let Some(at) = new.or_else(|| find(listener.current)) else { continue };
+            let layer = &layers[at];
+            if listener.starved && !layer.key {
                 self.counters.video_dropped.fetch_add(1, Ordering::Relaxed);
                 continue;
             }
-            listener.starved = listener.video.try_send(frame.clone()).is_err();
+            if sealed[at].is_none() {
+                sealed[at] = self.seal(&layer.plaintext, |sealers| &mut sealers.camera);
+                let Some(sealed) = &sealed[at] else { return };
+                self.counters.video_frames.fetch_add(1, Ordering::Relaxed);
+                self.counters.video_bytes.fetch_add(sealed.len() as u64, Ordering::Relaxed);
+            }
+            let Some(sealed) = sealed[at].clone() else { return };
+            listener.current = Some(layer.slot);
+            listener.starved = listener.video.try_send(Outgoing { sealed, rtp_ts, key: layer.key }).is_err();
             if listener.starved {
                 self.counters.video_dropped.fetch_add(1, Ordering::Relaxed);
-                self.want_key_frame();
             }
         }
     }
@@ -190,5 +327,155 @@ impl Outbox {
                 None
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::secret::Secret;
+    use crate::media::adapt::{Content, ladder};
+
+    const MOST: u32 = 2_000_000;
+
+    /// An outbox with a key, and the far ends of the paths to so many peers, numbered from 1.
+    fn outbox(peers: u32) -> (Outbox, Vec<PathInlet>, Instant) {
+        let outbox = Outbox::new([1; 32], Instant::now());
+        outbox.use_key(0, &SenderKey { generation: 1, base: Secret::new([2; 32]) });
+        let inlets = (1..=peers).map(|peer| outbox.add(peer)).collect();
+        (outbox, inlets, Instant::now())
+    }
+
+    /// Sends one picture in all layers that are asked for, as an encoder would that makes key frames whenever they are wished
+    /// for. Gives the layers' slots and heights, and which were key frames.
+    fn send(outbox: &Outbox, now: Instant, last_keys: &mut [Option<Instant>; LAYERS]) -> Vec<(usize, usize, bool)> {
+        let ladder = ladder((1280, 720), 30, Content::Camera);
+        let layers = outbox.plan(now, &ladder, &Workload::default(), MOST);
+        let mut made = Vec::new();
+        let mut encoded = Vec::new();
+        for layer in &layers {
+            let key = outbox.take_key_frame_wish(layer.slot, now, last_keys[layer.slot]);
+            if key {
+                last_keys[layer.slot] = Some(now);
+            }
+            made.push((layer.slot, layer.height, key));
+            encoded.push(EncodedLayer { slot: layer.slot, key, plaintext: vec![0; 100 + 100 * layer.slot] });
+        }
+        outbox.send_picture(&encoded, 0);
+        made
+    }
+
+    /// What came since: the slot, by the length, and whether it was a key frame.
+    fn received(inlet: &mut PathInlet) -> Vec<(usize, bool)> {
+        let next = || inlet.video.try_recv().ok().map(|frame| (frame.sealed.len() / 100 - 1, frame.key));
+        std::iter::from_fn(next).collect()
+    }
+
+    fn slots(inlet: &mut PathInlet) -> Vec<usize> {
+        received(inlet).into_iter().map(|(slot, _)| slot).collect()
+    }
+
+    fn ms(value: u64) -> Duration {
+        Duration::from_millis(value)
+    }
+
+    #[test]
+    fn a_slow_path_gets_a_lower_layer_while_another_keeps_the_full_size() {
+        let (outbox, mut inlets, start) = outbox(2);
+        let mut keys = [None; LAYERS];
+        outbox.set_target(1, 2_500_000);
+        outbox.set_target(2, 2_500_000);
+        assert_eq!(send(&outbox, start, &mut keys), [(0, 720, true)]);
+        assert_eq!(send(&outbox, start + ms(33), &mut keys), [(0, 720, false)]);
+        outbox.set_target(2, 320_000);
+        let made = send(&outbox, start + ms(500), &mut keys);
+        assert_eq!(made, [(0, 720, false), (1, 360, true)]);
+        assert_eq!(send(&outbox, start + ms(533), &mut keys), [(0, 720, false), (1, 360, false)]);
+        assert_eq!(slots(&mut inlets[0]), [0, 0, 0, 0]);
+        assert_eq!(slots(&mut inlets[1]), [0, 0, 1, 1]);
+    }
+
+    #[test]
+    fn a_peer_has_its_old_layer_until_a_key_frame_of_the_new_one() {
+        let (outbox, mut inlets, start) = outbox(3);
+        let mut keys = [None; LAYERS];
+        outbox.set_wish(3, 360);
+        for tick in 0..6 {
+            send(&outbox, start + ms(tick * 100), &mut keys);
+        }
+        inlets.iter_mut().for_each(|inlet| drop(received(inlet)));
+        // The smaller layer has just made a key frame for somebody: another is not due yet.
+        keys[1] = Some(start + ms(590));
+        outbox.set_target(2, 320_000);
+        outbox.set_target(3, 320_000);
+        let made: Vec<Vec<usize>> = (0..5)
+            .map(|tick| send(&outbox, start + ms(600 + tick * 20), &mut keys).iter().map(|made| made.0).collect())
+            .collect();
+        assert!(made.iter().all(|made| made[..] == [0, 1]), "{made:?}");
+        let got = received(&mut inlets[1]);
+        let switched = got.iter().position(|(_, key)| *key).unwrap();
+        assert_eq!(switched, 3, "{got:?}");
+        assert_eq!(got.len(), 5, "a picture each time, and no more than one: {got:?}");
+        assert_eq!(got.iter().map(|(slot, _)| *slot).collect::<Vec<_>>(), [0, 0, 0, 1, 1]);
+    }
+
+    #[test]
+    fn whoever_shows_no_pictures_is_sent_none_and_begins_again_with_a_key_frame() {
+        let (outbox, mut inlets, start) = outbox(1);
+        let mut keys = [None; LAYERS];
+        send(&outbox, start, &mut keys);
+        outbox.set_wish(1, 0);
+        assert!(send(&outbox, start + ms(400), &mut keys).is_empty(), "nothing is even encoded");
+        outbox.set_wish(1, 720);
+        assert_eq!(send(&outbox, start + ms(800), &mut keys), [(0, 720, true)]);
+        assert_eq!(received(&mut inlets[0]).iter().map(|got| got.1).collect::<Vec<_>>(), [true, true]);
+    }
+
+    #[test]
+    fn a_small_wish_gets_the_small_layer_and_nobody_else_is_touched() {
+        let (outbox, mut inlets, start) = outbox(2);
+        let mut keys = [None; LAYERS];
+        outbox.set_wish(2, 100);
+        assert_eq!(send(&outbox, start, &mut keys), [(0, 720, true), (2, 180, true)]);
+        assert_eq!((received(&mut inlets[0]).len(), received(&mut inlets[1]).len()), (1, 1));
+    }
+
+    #[test]
+    fn hostile_wishes_and_key_frame_requests_cost_a_few_key_frames_a_second_at_most() {
+        let (outbox, mut inlets, start) = outbox(2);
+        let mut keys = [None; LAYERS];
+        let mut made_keys = [0; LAYERS];
+        let mut changes = 0;
+        let mut before = Vec::new();
+        for tick in 0..1000u64 {
+            outbox.set_wish(2, [u32::MAX, 1, 300, 0][tick as usize % 4]);
+            outbox.want_key_frame_for(2);
+            let made = send(&outbox, start + ms(tick * 10), &mut keys);
+            for (slot, _, key) in &made {
+                made_keys[*slot] += u32::from(*key);
+            }
+            let sizes: Vec<usize> = made.iter().map(|made| made.1).collect();
+            changes += u32::from(sizes != before);
+            before = sizes;
+            inlets.iter_mut().for_each(|inlet| drop(received(inlet)));
+        }
+        assert!(made_keys.iter().all(|keys| *keys <= 34 + 2 * FIRST_KEY_FRAMES), "{made_keys:?} in ten seconds");
+        assert!(changes <= 90, "{changes} changes in ten seconds");
+        outbox.set_wish(99, 5);
+        outbox.remove(99);
+    }
+
+    #[test]
+    fn a_peer_that_takes_nothing_costs_the_others_no_more_than_key_frames_now_and_then() {
+        let (outbox, mut inlets, start) = outbox(2);
+        let mut keys = [None; LAYERS];
+        let mut made_keys = 0;
+        for tick in 0..300u64 {
+            let made = send(&outbox, start + ms(tick * 33), &mut keys);
+            made_keys += made.iter().filter(|made| made.2).count();
+            received(&mut inlets[0]);
+        }
+        assert!(made_keys <= 34 + 4, "{made_keys}");
+        assert!(outbox.counters.video_dropped.load(Ordering::Relaxed) > 250);
     }
 }

@@ -220,8 +220,8 @@ impl Driver {
             PathEvent::Audio { payload, rtp_ts, seq, arrived } => {
                 self.inbound.handle_audio(arrived, &payload, seq, rtp_ts)
             }
-            PathEvent::KeyFrameWanted => self.outbox.want_key_frame(),
             PathEvent::Target(target) => self.outbox.set_target(self.plan.peer, target.video_bps),
+            PathEvent::KeyFrameWanted => self.outbox.want_key_frame_for(self.plan.peer),
             PathEvent::Candidate(line) => self.tell.news(PathNews::Candidate(line)),
             PathEvent::Connected => {
                 self.tell.news(PathNews::Connected);

@@ -1,7 +1,9 @@
-//! One peer's pictures on their way in: opened frames are decoded on a thread of its own; the newest picture is shown.
+//! One peer's pictures on their way in: opened frames are decoded on a thread of its own; the newest picture is shown, when its
+//! sound is played.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Receiver;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,10 +12,13 @@ use crate::engine::recording::PictureRecorder;
 use crate::media::decodable::{Advice, Decodable};
 use crate::media::frame::{Latest, Picture};
 use crate::media::h264::H264Decoder;
+use crate::media::lipsync::LipSync;
 use crate::media::{source, stamp};
 
 /// A pause between two shown pictures that a person notices.
 const FREEZE: Duration = Duration::from_millis(200);
+/// Decoded pictures that may wait for their sound: as long as any may wait, at thirty a second.
+const WAITING: usize = 8;
 /// Latencies kept for a report: ten minutes at thirty pictures a second.
 const LATENCIES: usize = 18_000;
 
@@ -33,6 +38,17 @@ pub(super) struct Job {
     pub(super) data: Vec<u8>,
     pub(super) key: bool,
     pub(super) gap_before: bool,
+    /// On the sender's clock.
+    pub(super) capture_ms: u32,
+    /// Of the time when it came.
+    pub(super) era: u64,
+}
+
+/// A decoded picture that waits for its sound.
+struct Waiting {
+    show_at: Instant,
+    era: u64,
+    picture: Picture,
 }
 
 /// What the decoder thread needs besides the frames.
@@ -53,6 +69,9 @@ pub(super) struct Decoder {
     pub(super) first_picture: Arc<Mutex<Option<Instant>>>,
     pub(super) last_shown: Arc<Mutex<Option<Arc<Picture>>>>,
     pub(super) wants_key: Arc<AtomicBool>,
+    pub(super) lips: Arc<Mutex<LipSync>>,
+    /// Grows when what came so far is no longer to be shown.
+    pub(super) era: Arc<AtomicU64>,
     pub(super) tap: DecoderTap,
     pub(super) shown_at: Option<Instant>,
 }
@@ -62,29 +81,62 @@ impl Decoder {
     pub(super) fn run(mut self, jobs: &Receiver<Job>) {
         let mut decoder = H264Decoder::new();
         let mut gate = Decodable::new();
-        while let Ok(job) = jobs.recv() {
-            let now = Instant::now();
-            match gate.handle_frame(now, job.key, job.gap_before) {
-                Advice::Skip => {
-                    self.counters.video_dropped.fetch_add(1, Ordering::Relaxed);
-                }
-                Advice::Decode => match decoder.decode(&job.data) {
-                    Ok(Some(picture)) => {
-                        gate.handle_decoded(now);
-                        self.show(picture);
-                    }
-                    Ok(None) => {}
-                    Err(error) => {
-                        tracing::debug!(%error, "a picture did not decode");
-                        self.counters.video_dropped.fetch_add(1, Ordering::Relaxed);
-                        gate.handle_failed(now);
-                    }
+        // Oldest first.
+        let mut waiting: VecDeque<Waiting> = VecDeque::new();
+        loop {
+            let job = match waiting.front() {
+                Some(next) => match jobs.recv_timeout(next.show_at.saturating_duration_since(Instant::now())) {
+                    Ok(job) => Some(job),
+                    Err(RecvTimeoutError::Timeout) => None,
+                    Err(RecvTimeoutError::Disconnected) => return,
                 },
+                None => match jobs.recv() {
+                    Ok(job) => Some(job),
+                    Err(_) => return,
+                },
+            };
+            if let Some(job) = job
+                && let Some(picture) = self.decode(&mut decoder, &mut gate, &job)
+            {
+                let show_at = lock(&self.lips).show_at(Instant::now(), job.capture_ms);
+                waiting.push_back(Waiting { show_at, era: job.era, picture });
             }
-            if gate.poll_request(now) {
-                self.wants_key.store(true, Ordering::Release);
+            let now = Instant::now();
+            while waiting.front().is_some_and(|next| next.show_at <= now) || waiting.len() > WAITING {
+                let Some(next) = waiting.pop_front() else { break };
+                // The camera may have gone off meanwhile: its last picture must not come back.
+                if next.era == self.era.load(Ordering::Acquire) {
+                    self.show(next.picture);
+                }
             }
         }
+    }
+
+    fn decode(&self, decoder: &mut H264Decoder, gate: &mut Decodable, job: &Job) -> Option<Picture> {
+        let now = Instant::now();
+        let mut picture = None;
+        match gate.handle_frame(now, job.key, job.gap_before) {
+            Advice::Skip => {
+                self.counters.video_dropped.fetch_add(1, Ordering::Relaxed);
+            }
+            Advice::Decode => match decoder.decode(&job.data) {
+                Ok(decoded) => {
+                    if decoded.is_some() {
+                        gate.handle_decoded(now);
+                    }
+                    picture = decoded;
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "a picture did not decode");
+                    self.counters.video_dropped.fetch_add(1, Ordering::Relaxed);
+                    gate.handle_failed(now);
+                }
+            },
+        }
+        if gate.poll_request(now) {
+            self.wants_key.store(true, Ordering::Release);
+        }
+        picture
     }
 
     fn show(&mut self, picture: Picture) {

@@ -87,6 +87,9 @@ impl Session {
         if own.mic_on && self.monitor().is_silent() {
             notices.push(Notice::MicSilent);
         }
+        if room.outbox.as_ref().is_some_and(|outbox| own.camera_on && outbox.is_overloaded()) {
+            notices.push(Notice::Overloaded);
+        }
         if self.monitor().is_speaking_muted() {
             notices.push(Notice::SpeakingWhileMuted);
         }

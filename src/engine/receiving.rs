@@ -11,6 +11,7 @@ use crate::crypto::secret::Secret;
 use crate::engine::picture_in::{Decoder, DecoderTap, Job, Latencies};
 use crate::engine::sound_in::SoundIn;
 use crate::media::frame::{BLOCK, Latest, Picture};
+use crate::media::lipsync::LipSync;
 use crate::protocol::media_header::{AudioHeader, VideoHeader};
 
 /// Opened frames that may wait for the decoder: half a second. Past that the decoder has lost touch and starts afresh.
@@ -46,6 +47,9 @@ pub(crate) struct Inbound {
     video: SyncSender<Job>,
     stopped: AtomicBool,
     wants_key: Arc<AtomicBool>,
+    lips: Arc<Mutex<LipSync>>,
+    /// Grows when what came so far is no longer to be shown.
+    era: Arc<AtomicU64>,
     overflowed: AtomicBool,
     level: AtomicU32,
     /// The newest decoded picture.
@@ -73,6 +77,8 @@ impl Inbound {
             video,
             stopped: AtomicBool::new(false),
             wants_key: Arc::default(),
+            era: Arc::default(),
+            lips: Arc::new(Mutex::new(LipSync::new(Instant::now()))),
             overflowed: AtomicBool::new(false),
             level: AtomicU32::new(0),
             picture: Arc::default(),
@@ -88,6 +94,8 @@ impl Inbound {
             first_picture: inbound.first_picture.clone(),
             last_shown: inbound.last_shown.clone(),
             wants_key: inbound.wants_key.clone(),
+            lips: inbound.lips.clone(),
+            era: inbound.era.clone(),
             tap,
             shown_at: None,
         };
@@ -109,11 +117,12 @@ impl Inbound {
     /// Nothing of this peer is opened, shown or heard any more.
     pub(crate) fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
-        self.picture.clear();
+        self.clear_picture();
     }
 
     /// Their camera went off: the last picture must not stand still as if they were there.
     pub(crate) fn clear_picture(&self) {
+        self.era.fetch_add(1, Ordering::AcqRel);
         self.picture.clear();
     }
 
@@ -141,7 +150,8 @@ impl Inbound {
             return;
         };
         let gap_before = self.overflowed.swap(false, Ordering::Relaxed) || gap_before;
-        let job = Job { data: body.to_vec(), key: header.key, gap_before };
+        let era = self.era.load(Ordering::Acquire);
+        let job = Job { data: body.to_vec(), key: header.key, gap_before, capture_ms: header.capture_ms, era };
         if let Err(TrySendError::Full(_)) = self.video.try_send(job) {
             self.counters.video_dropped.fetch_add(1, Ordering::Relaxed);
             self.overflowed.store(true, Ordering::Relaxed);
@@ -154,7 +164,8 @@ impl Inbound {
         if !self.open(sealed, Stream::Audio, &mut data) {
             return;
         }
-        let Ok((_, packet)) = AudioHeader::decode(&data) else { return };
+        let Ok((header, packet)) = AudioHeader::decode(&data) else { return };
+        lock(&self.lips).handle_sound(now, header.capture_ms);
         self.counters.audio_received.fetch_add(1, Ordering::Relaxed);
         lock(&self.sound).push(now, seq, rtp_ts, packet);
     }
@@ -180,7 +191,11 @@ impl Inbound {
 
     /// Writes the next 20 ms of this peer to `out` and returns the volume it is to be played at.
     pub(crate) fn next_block(&self, now: Instant, out: &mut [f32; BLOCK]) -> f32 {
-        let played = lock(&self.sound).next_block(now, self.stopped.load(Ordering::Acquire), out);
+        let mut sound = lock(&self.sound);
+        let played = sound.next_block(now, self.stopped.load(Ordering::Acquire), out);
+        let buffered = sound.delay();
+        drop(sound);
+        lock(&self.lips).set_buffered(buffered);
         if played.concealed {
             self.counters.audio_concealed.fetch_add(1, Ordering::Relaxed);
         }

@@ -11,7 +11,7 @@ use crate::crypto::safety;
 use crate::engine::input::{Input, Inputs, PathNews};
 use crate::engine::invites::Invites;
 use crate::engine::measure::Measurements;
-use crate::engine::member::Member;
+use crate::engine::member::{Member, Shown};
 use crate::engine::outbox::Outbox;
 use crate::engine::peer_path::{PathPlan, PeerPath};
 use crate::engine::picture_in::DecoderTap;
@@ -355,6 +355,11 @@ impl Room {
                     }
                 }
             }
+            Told::VideoWish { peer, height } => {
+                if let Some(outbox) = self.outbox.as_ref().filter(|_| self.members.iter().any(|one| one.id == peer)) {
+                    outbox.set_wish(peer, height.into());
+                }
+            }
             Told::SendKey(key) => {
                 if let Some(outbox) = &self.outbox {
                     outbox.use_key(self.own_index, &key);
@@ -409,7 +414,8 @@ impl Room {
         if let Some(measure) = &self.measure {
             measure.set_outbox(outbox.clone());
         }
-        let plan = VideoPlan { fps: self.format.fps, bitrate_bps: bitrate(self.format) };
+        let (fps, stamped) = (self.format.fps, self.measure.is_some());
+        let plan = VideoPlan { fps, bitrate_bps: bitrate(self.format), stamped };
         match VideoSender::start(outbox.clone(), plan, recorder) {
             Ok(video) => self.video = Some(video),
             Err(error) => tracing::error!(%error, "no thread to encode pictures"),
@@ -460,8 +466,29 @@ impl Room {
             since: now,
             silent: false,
             last: None,
+            shown: Shown::default(),
         });
         Ok(())
+    }
+
+    /// A peer's pictures are shown with so many rows.
+    pub(crate) fn watch(&mut self, now: Instant, peer: PeerId, height: u32) {
+        if let Some(member) = self.member(peer) {
+            member.shown.height = Some(u16::try_from(height).unwrap_or(u16::MAX));
+        }
+        self.send_wishes(now);
+    }
+
+    /// Tells those members who do not know it yet how large they are shown. Whether there were any.
+    pub(crate) fn send_wishes(&mut self, now: Instant) -> bool {
+        let mut told = false;
+        for member in self.members.iter_mut().filter(|member| member.proven && member.path.is_some()) {
+            if let Some(height) = member.shown.news(now) {
+                tell(self.meeting.send_video_wish(now, member.id, height));
+                told = true;
+            }
+        }
+        told
     }
 
     /// A session with a member stands: a path is agreed in it. Whoever called offers.
@@ -489,6 +516,7 @@ impl Room {
                 limits: Limits::default(),
             },
         };
+        member.shown.forget_told();
         member.path = Some(PeerPath::start(plan, member.inbound.clone(), outbox, self.inputs.clone()));
     }
 
@@ -546,6 +574,7 @@ impl Room {
             Ok(()) => {
                 if let Some(member) = self.member(peer) {
                     (member.role, member.verification) = (old.role, old.verification);
+                    member.shown.height = old.shown.height;
                 }
             }
             Err(error) => tracing::error!(%error, "no thread for a peer's pictures"),

@@ -224,6 +224,12 @@ impl Session {
                     member.inbound.set_volume(volume);
                 }
             }
+            Command::WatchPeer { peer, height } => {
+                if let Some(room) = self.room() {
+                    room.watch(now, peer, height);
+                }
+                self.settle(now);
+            }
             Command::ChangeSettings(new) => {
                 let new = *new;
                 self.change_settings(|settings| *settings = new);
@@ -475,6 +481,9 @@ impl Session {
     }
 
     fn handle_pulse(&mut self, now: Instant, looked: &mut Option<Instant>) {
+        if self.room().is_some_and(|room| room.send_wishes(now)) {
+            self.settle(now);
+        }
         for kind in self.devices.due_for_retry(now) {
             match kind {
                 DeviceKind::Camera => self.bind_camera(),

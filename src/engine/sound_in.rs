@@ -1,6 +1,6 @@
 //! One peer's sound on its way in: the jitter buffer, the decoder, and what is played of it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -41,6 +41,11 @@ impl SoundIn {
 
     pub(super) fn set_volume(&mut self, volume: f32) {
         self.volume = volume.clamp(0.0, 2.0);
+    }
+
+    /// How long the fastest packet waits before it is played.
+    pub(super) fn delay(&self) -> Duration {
+        self.jitter.delay()
     }
 
     /// Takes in one Opus packet that arrived at `now`.

@@ -515,6 +515,8 @@ pub enum Notice {
     MicSilent,
     /// The person speaks while muted.
     SpeakingWhileMuted,
+    /// The processor cannot encode as much as the network would carry: one's own picture is smaller or slower for it.
+    Overloaded,
     /// The host signed two different lists of members.
     Forked,
     /// Nothing is heard of the host: nobody can come or go until somebody takes over.

@@ -56,6 +56,9 @@ pub struct CallArgs {
     /// Size and rate of the picture
     #[arg(long, default_value = "1280x720@30", value_name = "WxH@FPS", value_parser = video_format)]
     pub video: VideoFormat,
+    /// Ask the others for pictures of no more rows than this many need; 0: for none
+    #[arg(long, value_name = "ROWS")]
+    pub watch_height: Option<u32>,
     /// Write a JSON report here
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
@@ -440,6 +443,9 @@ fn narrate(
                     say(&format!("{} is here.", peer.name));
                     say(&format!("Safety number  {}", peer.safety_number));
                     told.peers.push(peer.id);
+                    if let Some(height) = args.watch_height {
+                        handle.send(Command::WatchPeer { peer: peer.id, height });
+                    }
                 }
             }
         }
@@ -487,6 +493,8 @@ fn report(measurements: &Measurements, held: bool) -> Report {
                     received: peer.video_received,
                     decoded: peer.video_decoded,
                     dropped: peer.video_dropped,
+                    width: peer.size.0,
+                    height: peer.size.1,
                     last_counter: peer.last_counter,
                     freeze_ms: peer.freeze_ms,
                     longest_pause_ms: peer.longest_pause_ms,

@@ -78,6 +78,10 @@ pub struct VideoReport {
     pub decoded: u64,
     /// Of those, not decodable (a picture before them was lost) or too late.
     pub dropped: u64,
+    /// Pixels in a row of the newest picture; 0 before the first.
+    pub width: u32,
+    /// Its rows.
+    pub height: u32,
     /// The counter in the newest test picture, if they sent one.
     pub last_counter: Option<u64>,
     /// Pauses of more than 200 ms between two pictures, added up.

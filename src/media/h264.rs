@@ -1,7 +1,7 @@
 //! H.264 by OpenH264: one encoder for what is sent, one decoder for each stream that comes in.
 //!
 //! Constrained Baseline, one slice, no periodic key frames: the first picture is one, and any picture on request. The encoder
-//! never leaves out a picture to hold its bit rate; it coarsens instead. Access units are in byte stream format (ITU-T H.264
+//! never leaves out a picture to hold its bit rate; it coarsens instead. Rates may change from one picture to the next. Access units are in byte stream format (ITU-T H.264
 //! Annex B), parameter sets stand before each key frame.
 
 use std::time::Instant;
@@ -17,6 +17,7 @@ use openh264::{OpenH264API, Timestamp};
 use super::convert::{MAX_HEIGHT, MAX_WIDTH, well_formed};
 use super::frame::Picture;
 use super::nal::{self, StreamError};
+use super::openh264_tuning;
 
 /// Bits a second that make a good picture of a talking head at this size and rate: about 0.07 a pixel, at least 300 kbit/s.
 pub fn good_bitrate(width: usize, height: usize, fps: u32) -> u32 {
@@ -51,6 +52,8 @@ pub struct H264Encoder {
     size: (usize, usize),
     fps: u32,
     bitrate: u32,
+    /// It has encoded a picture: only then can its settings be changed in the run.
+    begun: bool,
     skipped: u64,
 }
 
@@ -60,22 +63,44 @@ impl H264Encoder {
     /// # Errors
     /// If the encoder cannot be made.
     pub fn new(width: usize, height: usize, fps: u32, bitrate: u32) -> Result<Self, EncodeError> {
-        let (fps, bitrate) = (fps.clamp(1, 60), bitrate.clamp(50_000, 20_000_000));
+        let (fps, bitrate) = (fps.clamp(1, 60), clamp_bitrate(bitrate));
         let encoder = build(height, fps, bitrate)?;
-        Ok(Self { encoder, size: (width, height), fps, bitrate, skipped: 0 })
+        Ok(Self { encoder, size: (width, height), fps, bitrate, begun: false, skipped: 0 })
     }
 
-    /// Aims at another bit rate, in bits a second. The next picture is a key frame: OpenH264's safe interface has no way to
-    /// change a running encoder, so that a new one begins. Call it for changes that are worth one.
+    /// Aims at another bit rate, in bits a second, from the next picture on. The stream goes on without a key frame.
     ///
     /// # Errors
-    /// If the encoder cannot be made; the old one then goes on.
+    /// If the encoder refuses, or cannot be made; the old one then goes on.
     pub fn set_bitrate(&mut self, bitrate: u32) -> Result<(), EncodeError> {
-        let bitrate = bitrate.clamp(50_000, 20_000_000);
-        if bitrate != self.bitrate {
-            self.encoder = build(self.size.1, self.fps, bitrate)?;
-            self.bitrate = bitrate;
+        let bitrate = clamp_bitrate(bitrate);
+        if bitrate == self.bitrate {
+            return Ok(());
         }
+        if self.begun {
+            openh264_tuning::set_bitrate(&mut self.encoder, bitrate).map_err(refused)?;
+        } else {
+            self.encoder = build(self.size.1, self.fps, bitrate)?;
+        }
+        self.bitrate = bitrate;
+        Ok(())
+    }
+
+    /// Expects this many pictures a second from the next one on: the bit rate is shared out among them.
+    ///
+    /// # Errors
+    /// If the encoder refuses, or cannot be made; the old one then goes on.
+    pub fn set_frame_rate(&mut self, fps: u32) -> Result<(), EncodeError> {
+        let fps = fps.clamp(1, 60);
+        if fps == self.fps {
+            return Ok(());
+        }
+        if self.begun {
+            openh264_tuning::set_frame_rate(&mut self.encoder, fps as f32).map_err(refused)?;
+        } else {
+            self.encoder = build(self.size.1, fps, self.bitrate)?;
+        }
+        self.fps = fps;
         Ok(())
     }
 
@@ -106,6 +131,7 @@ impl H264Encoder {
         let size = (picture.width, picture.height);
         if size != self.size {
             self.encoder = build(size.1, self.fps, self.bitrate)?;
+            self.begun = false;
             self.size = size;
         }
         if force_key {
@@ -115,6 +141,7 @@ impl H264Encoder {
         let source = YUVSlices::new(planes, size, (size.0, size.0 / 2, size.0 / 2));
         let timestamp = Timestamp::from_millis(timestamp_ms & (i64::MAX as u64));
         let stream = self.encoder.encode_at(&source, timestamp).map_err(|error| encoder_error(&error))?;
+        self.begun = true;
         let key = stream.frame_type() == FrameType::IDR;
         let data = stream.to_vec();
         if data.is_empty() {
@@ -123,6 +150,14 @@ impl H264Encoder {
         }
         Ok(Some(Encoded { data, key }))
     }
+}
+
+fn clamp_bitrate(bitrate: u32) -> u32 {
+    bitrate.clamp(30_000, 20_000_000)
+}
+
+fn refused(error: openh264_tuning::Refused) -> EncodeError {
+    EncodeError::Encoder(format!("code {}", error.0))
 }
 
 fn encoder_error(error: &openh264::Error) -> EncodeError {
@@ -316,7 +351,55 @@ mod tests {
             .collect();
         assert_eq!(keys, [0, 30]);
         encoder.set_bitrate(600_000).unwrap();
-        assert!(encoder.encode(&pictures[0], false, 3_000).unwrap().unwrap().key, "a new bit rate begins anew");
+        encoder.set_frame_rate(15).unwrap();
+        assert!(!encoder.encode(&pictures[0], false, 3_000).unwrap().unwrap().key, "a new rate needs none");
+    }
+
+    /// Bits of so many pictures from an encoder that has been running for a while, against what its rate allows.
+    fn share_of_rate(encoder: &mut H264Encoder, pictures: &[Picture], from: u64, fps: u64, bitrate: u32) -> f64 {
+        let step = 30 / fps as usize;
+        let frames = pictures.iter().step_by(step).enumerate();
+        let bytes: usize = frames
+            .map(|(number, picture)| {
+                encoder.encode(picture, false, from + number as u64 * 1000 / fps).unwrap().unwrap().data.len()
+            })
+            .sum();
+        bytes as f64 * 8.0 / (f64::from(bitrate) * pictures.len() as f64 / 30.0)
+    }
+
+    #[test]
+    fn each_rate_is_kept_over_two_seconds_and_right_after_each_change() {
+        // What the picture cannot use is not filled up: at each size only rates that it can use are tried.
+        for (size, rates) in [
+            ((320, 180), &[90_000, 50_000, 120_000][..]),
+            ((640, 360), &[300_000, 60_000, 240_000, 120_000]),
+            ((1280, 720), &[600_000, 240_000, 800_000, 300_000]),
+        ] {
+            let pictures = pictures(size.0, size.1, 60);
+            let mut encoder = H264Encoder::new(size.0, size.1, 30, rates[0]).unwrap();
+            for (number, rate) in rates.iter().enumerate() {
+                encoder.set_bitrate(*rate).unwrap();
+                let share = share_of_rate(&mut encoder, &pictures, number as u64 * 2_000, 30, *rate);
+                assert!((0.8..1.15).contains(&share), "{size:?} at {rate}: {share:.2}");
+            }
+            let rate = rates[rates.len() - 1];
+            encoder.set_frame_rate(10).unwrap();
+            let share = share_of_rate(&mut encoder, &pictures, 100_000, 10, rate);
+            assert!(share < 1.15, "{size:?} at {rate} and ten pictures a second: {share:.2}");
+        }
+    }
+
+    #[test]
+    fn a_key_frame_takes_less_than_half_a_second_of_a_slow_link() {
+        for (width, height, rate) in [(1280, 720, 900_000), (640, 360, 300_000), (320, 180, 80_000)] {
+            let pictures = pictures(width, height, 90);
+            let mut encoder = H264Encoder::new(width, height, 30, rate).unwrap();
+            for (number, picture) in pictures.iter().enumerate() {
+                let frame = encoder.encode(picture, number % 30 == 0, number as u64 * 33).unwrap().unwrap();
+                let bits = frame.data.len() as u32 * 8;
+                assert!(!frame.key || bits < rate / 2, "{width}x{height}: {bits} bits at {rate}");
+            }
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Pictures and sound: devices, codecs and the buffers between them.
 
+pub mod adapt;
 pub mod camera;
 mod camera_nokhwa;
 pub mod chime;
@@ -10,9 +11,11 @@ pub mod frame;
 pub mod h264;
 pub mod jitter;
 pub mod level;
+pub mod lipsync;
 pub mod mic;
 pub mod mixer;
 pub mod nal;
+mod openh264_tuning;
 pub mod opus;
 pub mod resample;
 pub mod scale;

@@ -74,10 +74,23 @@ impl Scaler {
         if plan.size == (picture.width, picture.height) && plan.scaled == plan.size {
             return picture;
         }
+        self.copy(&picture, &plan)
+    }
+
+    /// As [`fit`](Self::fit), with `picture` left as it is.
+    pub fn fit_copy(&mut self, picture: &Picture) -> Picture {
+        if !well_formed(picture) {
+            return Picture::black(self.wanted.0, self.wanted.1, picture.taken);
+        }
+        let plan = plan((picture.width, picture.height), self.wanted);
+        self.copy(picture, &plan)
+    }
+
+    fn copy(&mut self, picture: &Picture, plan: &Plan) -> Picture {
         let mut result = Picture::black(plan.size.0, plan.size.1, picture.taken);
         let planes = [(&picture.y, &mut result.y, 1), (&picture.u, &mut result.u, 2), (&picture.v, &mut result.v, 2)];
         for (from, to, part) in planes {
-            self.plane(from, picture.width / part, to, plan.size.0 / part, &plan, part);
+            self.plane(from, picture.width / part, to, plan.size.0 / part, plan, part);
         }
         result
     }

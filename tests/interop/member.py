@@ -27,7 +27,7 @@ from websocket import Closed, WebSocket
 SUITE = 1
 SUITE_NAME = b"Noise_XKpsk0+psk2_25519_ChaChaPoly_SHA256 ML-KEM-768"
 PROOF, KNOCK, ADMIT, DECLINE, LEAVE, SENDER_KEY, KEY_ACK, OFFER, ANSWER, CANDIDATE, MEDIA_STATE = range(0x01, 0x0C)
-PING, PONG, ROSTER, HEAD, WAITING, REQUEST, OPEN, COMMIT, SET, REVEAL, VALUES, SECRET = range(0x0C, 0x18)
+PING, PONG, ROSTER, HEAD, WAITING, REQUEST, OPEN, COMMIT, SET, REVEAL, VALUES, SECRET, WISH = range(0x0C, 0x19)
 UNORDERED = {PING, PONG, HEAD}
 
 
@@ -220,7 +220,7 @@ class Member:
                 self.handle_set(fields.take(16), fields.take(64), table(fields))
             case op if op == VALUES:
                 self.handle_values(fields.take(16), table(fields))
-            case op if op in (PONG, KEY_ACK, OFFER, ANSWER, CANDIDATE, MEDIA_STATE):
+            case op if op in (PONG, KEY_ACK, OFFER, ANSWER, CANDIDATE, MEDIA_STATE, WISH):
                 # Media are for others to make: it has none, and has sent no key to be acknowledged.
                 fields.rest()
             case _:

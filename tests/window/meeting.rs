@@ -82,6 +82,7 @@ fn every_interruption_has_its_sentence() {
         (Notice::MicLost("It was unplugged.".to_owned()), strings::mic_lost("It was unplugged.")),
         (Notice::SpeakerLost("It was unplugged.".to_owned()), strings::speaker_lost("It was unplugged.")),
         (Notice::MicSilent, strings::MIC_SILENT.to_owned()),
+        (Notice::Overloaded, strings::OVERLOADED.to_owned()),
         (Notice::SpeakingWhileMuted, strings::SPEAKING_MUTED.to_owned()),
         (Notice::KeyChanged { name: "Ana".to_owned() }, strings::key_changed("Ana")),
     ] {

@@ -313,6 +313,7 @@ impl Core {
             Message::Answer { sdp } => Event::Answer { peer: no, sdp },
             Message::Candidate { line } => Event::Candidate { peer: no, line },
             Message::MediaState { mic, camera } => Event::MediaState { peer: no, mic, camera },
+            Message::VideoWish { height } => Event::VideoWish { peer: no, height },
             message => return self.handle_code(now, no, message),
         };
         if !stopped {

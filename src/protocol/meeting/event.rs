@@ -162,6 +162,13 @@ pub enum Event {
         /// Camera on.
         camera: bool,
     },
+    /// Both: how large a peer shows our pictures.
+    VideoWish {
+        /// Who.
+        peer: PeerNo,
+        /// Rows of pixels that it has a place for, whatever it says; 0: it wants none.
+        height: u16,
+    },
     /// Both: seal with this key from now on, with a key frame first. The key before it is to be forgotten.
     SendKey(SenderKey),
     /// Both: nobody is left to seal for. Stop, and forget the key.
@@ -234,6 +241,7 @@ impl Event {
             Self::Answer { .. } => "answer",
             Self::Candidate { .. } => "candidate",
             Self::MediaState { .. } => "media state",
+            Self::VideoWish { .. } => "video wish",
             Self::SendKey(_) => "send key",
             Self::SendKeyGone => "send key gone",
             Self::OpenKey { .. } => "open key",

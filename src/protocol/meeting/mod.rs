@@ -525,6 +525,11 @@ impl Meeting {
         self.send(now, peer, &Message::Candidate { line })
     }
 
+    /// Tells a member how many rows of pixels there is a place for; 0: its pictures are not shown. Before this it may send any.
+    pub fn send_video_wish(&mut self, now: Instant, peer: PeerNo, height: u16) -> Result<(), MeetingError> {
+        self.send(now, peer, &Message::VideoWish { height })
+    }
+
     fn send(&mut self, now: Instant, peer: PeerNo, message: &Message) -> Result<(), MeetingError> {
         let done = self.core.send_to_member(now, peer, message);
         self.settle(now);

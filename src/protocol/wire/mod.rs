@@ -25,6 +25,7 @@
 //! | 0x15 | code reveal | round(16) ‖ value(32) |
 //! | 0x16 | code values | round(16) ‖ count(2) ‖ count × (index(2) ‖ value(32)) |
 //! | 0x17 | members' secret | secret(32) |
+//! | 0x18 | video wish | height(2) |
 //!
 //! A text is `length(2) ‖ UTF-8` without control characters other than tab, carriage return and line feed. A name is a text
 //! of 1 to 64 characters without any control or direction-changing character, without white space at its ends.
@@ -261,6 +262,11 @@ pub enum Message {
         /// As in [`Message::Admit`].
         secret: Secret<32>,
     },
+    /// How large the speaker shows the listener's camera.
+    VideoWish {
+        /// Rows of pixels that it has a place for; 0: no pictures are to be sent.
+        height: u16,
+    },
     /// Step 5.
     CodeValues {
         /// Which.
@@ -303,6 +309,7 @@ impl Message {
             Self::CodeReveal { .. } => "code reveal",
             Self::CodeValues { .. } => "code values",
             Self::MembersSecret { .. } => "members' secret",
+            Self::VideoWish { .. } => "video wish",
         }
     }
 
@@ -418,6 +425,10 @@ impl Message {
                 out.push(0x17);
                 out.extend(secret.expose());
             }
+            Self::VideoWish { height } => {
+                out.push(0x18);
+                out.extend(height.to_be_bytes());
+            }
             Self::CodeValues { round, values } => {
                 out.reserve(1 + 16 + 2 + values.len() * 34);
                 out.push(0x16);
@@ -481,6 +492,7 @@ impl Message {
             }
             0x15 => Self::CodeReveal { round: take(input)?, value: Secret::new(take(input)?) },
             0x17 => Self::MembersSecret { secret: Secret::new(take(input)?) },
+            0x18 => Self::VideoWish { height: u16::from_be_bytes(take(input)?) },
             0x16 => Self::CodeValues { round: take(input)?, values: take_table(input, Secret::new)? },
             other => return Err(WireError::UnknownType(other)),
         };

@@ -28,6 +28,7 @@ fn any_message() -> impl Strategy<Value = Message> {
         "[ -~\r\n\t]{1,2000}".prop_map(|sdp| Message::Answer { sdp }),
         "[ -~]{0,512}".prop_map(|line| Message::Candidate { line }),
         any::<(bool, bool)>().prop_map(|(mic, camera)| Message::MediaState { mic, camera }),
+        any::<u16>().prop_map(|height| Message::VideoWish { height }),
         any::<u64>().prop_map(|token| Message::Ping { token }),
         any::<u64>().prop_map(|token| Message::Pong { token }),
         any_roster_message(),

@@ -155,6 +155,7 @@ fn notice_banner(notice: &Notice, cx: &Cx<'_>, meeting: &Meeting) -> Banner {
         Notice::MicLost(why) => (Icon::MicOff, BannerTone::Warning, strings::mic_lost(why)),
         Notice::SpeakerLost(why) => (Icon::Volume, BannerTone::Warning, strings::speaker_lost(why)),
         Notice::MicSilent => (Icon::MicOff, BannerTone::Warning, strings::MIC_SILENT.to_owned()),
+        Notice::Overloaded => (Icon::Video, BannerTone::Neutral, strings::OVERLOADED.to_owned()),
         Notice::SpeakingWhileMuted => (Icon::MicOff, BannerTone::Neutral, strings::SPEAKING_MUTED.to_owned()),
         Notice::Forked => {
             let words = meeting.roster.forked.clone().unwrap_or_else(|| strings::FORKED.to_owned());

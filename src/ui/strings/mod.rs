@@ -345,6 +345,7 @@ words! {
 
     RELAY_LOST = "The relay cannot be reached. You can go on talking, but nobody new can join.";
     MIC_SILENT = "Your microphone delivers silence. Check that it is not switched off, and that the right one is chosen.";
+    OVERLOADED = "This computer is busy. Your picture is sent smaller or less smoothly until it has time again.";
     SPEAKING_MUTED = "You are muted. Press M to be heard.";
     MIC_STAYS_OFF = "Your microphone is still off.";
 }
