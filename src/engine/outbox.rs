@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use crate::crypto::frame::{Kid, Sealer, Stream};
 use crate::crypto::sender_keys::SenderKey;
 use crate::engine::view::PeerId;
+use crate::media::redundancy::LossLedger;
 
 /// Frames that may wait for one peer's path. Past that the path is stuck, and old pictures are of no use.
 const PATH_QUEUE: usize = 16;
@@ -72,6 +73,10 @@ pub(crate) struct Outbox {
     listeners: Mutex<Vec<Listener>>,
     wanted_key: AtomicBool,
     first_key_frames: AtomicU32,
+    /// What the networks lose of the own sound.
+    pub(super) losses: Mutex<LossLedger>,
+    /// Grows whenever somebody new listens or the key changes.
+    pub(super) audience: AtomicU64,
     pub(crate) counters: SendCounters,
 }
 
@@ -85,6 +90,8 @@ impl Outbox {
             listeners: Mutex::default(),
             wanted_key: AtomicBool::new(true),
             first_key_frames: AtomicU32::new(0),
+            losses: Mutex::default(),
+            audience: AtomicU64::new(0),
             counters: SendCounters::default(),
         }
     }
@@ -92,6 +99,7 @@ impl Outbox {
     /// Seals with `key` from now on, as the sender with this index. A key frame follows.
     pub(crate) fn use_key(&self, sender: u16, key: &SenderKey) {
         let sealer = |stream| Sealer::new(Kid::new(sender, stream, key.generation), &key.base);
+        self.audience.fetch_add(1, Ordering::Release);
         *lock(&self.sealers) = Some(Sealers { audio: sealer(Stream::Audio), camera: sealer(Stream::Camera) });
         self.want_key_frame();
     }
@@ -104,6 +112,7 @@ impl Outbox {
     /// Opens a way to `peer`, in place of an older one.
     pub(crate) fn add(&self, peer: PeerId) -> PathInlet {
         let ((video, video_out), (audio, audio_out)) = (mpsc::channel(PATH_QUEUE), mpsc::channel(PATH_QUEUE));
+        self.audience.fetch_add(1, Ordering::Release);
         let mut listeners = lock(&self.listeners);
         listeners.retain(|listener| listener.peer != peer);
         listeners.push(Listener { peer, video, audio, starved: false });
@@ -116,6 +125,7 @@ impl Outbox {
     /// Nothing more goes to `peer`.
     pub(crate) fn remove(&self, peer: PeerId) {
         lock(&self.listeners).retain(|listener| listener.peer != peer);
+        lock(&self.losses).forget(Instant::now(), peer);
     }
 
     /// The next picture is to be a key frame.

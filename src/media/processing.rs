@@ -218,7 +218,9 @@ mod tests {
             };
             let (delay, length) = (delay_ms * 48, tail_ms * 48);
             let mut ways = vec![(0, 1.0)];
-            ways.extend((13..length).step_by(13).map(|lag| (lag, 0.4 * noise() * 0.001f32.powf(lag as f32 / length as f32))));
+            ways.extend(
+                (13..length).step_by(13).map(|lag| (lag, 0.4 * noise() * 0.001f32.powf(lag as f32 / length as f32))),
+            );
             let energy: f32 = ways.iter().map(|(_, weight)| weight * weight).sum();
             let factor = 10f32.powf(level_db / 20.0) / energy.sqrt();
             ways.iter_mut().for_each(|(_, weight)| *weight *= factor);

@@ -169,8 +169,9 @@ mod tests {
 
     /// A vowel: harmonics of `hz` that fall by 6 dB an octave.
     fn vowel(hz: f32, count: usize) -> Vec<[f32; BLOCK]> {
-        let sample =
-            |n: usize| (1..12).map(move |k| (n as f32 * hz * k as f32 * std::f32::consts::TAU / 48_000.0).sin() / k as f32);
+        let sample = |n: usize| {
+            (1..12).map(move |k| (n as f32 * hz * k as f32 * std::f32::consts::TAU / 48_000.0).sin() / k as f32)
+        };
         (0..count).map(|block| std::array::from_fn(|n| 0.1 * sample(block * BLOCK + n).sum::<f32>())).collect()
     }
 
