@@ -82,3 +82,6 @@ impl SoundIn {
         Played { volume: self.volume, level: self.meter.handle_block(now, out), concealed }
     }
 }
+
+#[cfg(test)]
+mod tests;

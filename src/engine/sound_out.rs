@@ -289,3 +289,92 @@ impl AudioSender {
         self.sent.push(stamp, &self.packet);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::secret::Secret;
+    use crate::crypto::sender_keys::SenderKey;
+    use crate::engine::outbox::PathInlet;
+    use crate::media::test_voice::TestVoice;
+
+    fn line(outbox: &Arc<Outbox>) -> SoundLine {
+        let line = SoundLine::default();
+        line.outlet.set(Some(outbox.clone()));
+        line.monitor.set_on(true);
+        line
+    }
+
+    fn keyed() -> (Arc<Outbox>, PathInlet) {
+        let outbox = Arc::new(Outbox::new([1; 32], Instant::now()));
+        outbox.use_key(1, &SenderKey { generation: 1, base: Secret::new([2; 32]) });
+        let inlet = outbox.add(7);
+        (outbox, inlet)
+    }
+
+    /// Sizes of the sealed packets of so many blocks of speech.
+    fn sizes(sender: &mut AudioSender, voice: &mut TestVoice, inlet: &mut PathInlet, blocks: usize) -> Vec<usize> {
+        let mut sizes = Vec::new();
+        for _ in 0..blocks {
+            let mut block = [0.0; BLOCK];
+            voice.next_block(&mut block);
+            sender.handle_block(&block);
+            sizes.extend(std::iter::from_fn(|| inlet.audio.try_recv().ok()).map(|packet| packet.sealed.len()));
+        }
+        assert_eq!(sizes.len(), blocks, "one packet for each block, whatever happens");
+        sizes
+    }
+
+    #[test]
+    fn the_size_of_a_packet_tells_the_networks_loss_and_nothing_of_what_is_said() {
+        let (outbox, mut inlet) = keyed();
+        let line = line(&outbox);
+        let (mut sender, mut voice) = (AudioSender::new(line.clone(), true), TestVoice::new());
+        let mut seen = Vec::new();
+        for loss in [0.0, 0.04, 0.2] {
+            for _ in 0..4 {
+                outbox.set_loss(7, loss);
+            }
+            let mut all = sizes(&mut sender, &mut voice, &mut inlet, 100);
+            line.monitor.set_on(false);
+            all.extend(sizes(&mut sender, &mut voice, &mut inlet, 50));
+            // Somebody comes, and nothing of what was said before is repeated to them: the size stays.
+            outbox.add(8);
+            all.extend(sizes(&mut sender, &mut voice, &mut inlet, 20));
+            line.monitor.set_on(true);
+            // The counter in the header of a sealed frame grows by a byte now and then, for reasons of its own.
+            let (least, most) = (all.iter().min().unwrap(), all.iter().max().unwrap());
+            assert!(most - least <= 2, "loss {loss}: {least} to {most}");
+            seen.push(*least);
+        }
+        assert!(seen[1] >= seen[0] + PACKET && seen[2] >= seen[1] + PACKET, "{seen:?}");
+    }
+
+    #[test]
+    fn sizes_vary_only_if_the_person_wants_it() {
+        let (outbox, mut inlet) = keyed();
+        let line = line(&outbox);
+        line.switches.set(&Sound { constant_bitrate: false, ..Sound::default() });
+        let (mut sender, mut voice) = (AudioSender::new(line.clone(), false), TestVoice::new());
+        let varied = sizes(&mut sender, &mut voice, &mut inlet, 200);
+        assert!(varied.iter().max().unwrap() - varied.iter().min().unwrap() > 20);
+        line.switches.set(&Sound::default());
+        let steady = sizes(&mut sender, &mut voice, &mut inlet, 100);
+        assert!(steady.iter().max().unwrap() - steady.iter().min().unwrap() <= 2);
+    }
+
+    #[test]
+    fn a_device_is_processed_and_a_file_is_not() {
+        let heard = |in_a_room: bool| {
+            let line = SoundLine::default();
+            line.mirror.set_on(true);
+            let mut sender = AudioSender::new(line.clone(), in_a_room);
+            for n in 0..100 {
+                // A fan.
+                sender.handle_block(&std::array::from_fn(|k| ((n * BLOCK + k) as f32 * 0.05).sin() * 0.02));
+            }
+            line.monitor.level()
+        };
+        assert!(heard(true) < heard(false) - 0.1, "{} {}", heard(true), heard(false));
+    }
+}
