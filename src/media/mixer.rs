@@ -105,6 +105,9 @@ impl Mixer {
 
 #[cfg(test)]
 mod tests {
+    // Figures, for whoever runs them with --nocapture.
+    #![allow(clippy::print_stdout)]
+
     use super::*;
     use proptest::prelude::*;
 

@@ -164,6 +164,9 @@ impl OpusDecoder {
 
 #[cfg(test)]
 mod tests {
+    // Figures, for whoever runs them with --nocapture.
+    #![allow(clippy::print_stdout)]
+
     use super::*;
     use crate::media::level::dbfs;
     use crate::media::test_voice::TestVoice;

@@ -194,6 +194,9 @@ fn config(wanted: Processing) -> Config {
 
 #[cfg(test)]
 mod tests {
+    // Figures, for whoever runs them with --nocapture.
+    #![allow(clippy::print_stdout)]
+
     use super::*;
     use crate::media::level::dbfs;
     use crate::media::test_voice::TestVoice;

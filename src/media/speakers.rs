@@ -93,6 +93,9 @@ impl Voice {
 
 #[cfg(test)]
 mod tests {
+    // Figures, for whoever runs them with --nocapture.
+    #![allow(clippy::print_stdout)]
+
     use super::*;
     use crate::media::frame::BLOCK;
     use crate::media::level;

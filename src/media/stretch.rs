@@ -135,6 +135,9 @@ impl Stretcher {
 
 #[cfg(test)]
 mod tests {
+    // Figures, for whoever runs them with --nocapture.
+    #![allow(clippy::print_stdout)]
+
     use super::*;
     use crate::media::test_voice::TestVoice;
 

@@ -1,6 +1,9 @@
 //! What somebody hears over networks of all kinds, on virtual time: the built-in voice through encoder, redundancy, loss,
 //! jitter buffer, decoder and stretcher, laid against the same without a network.
 
+// Figures, for whoever runs them with --nocapture.
+#![allow(clippy::print_stdout)]
+
 use std::time::{Duration, Instant};
 
 use super::*;

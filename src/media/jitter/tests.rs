@@ -1,5 +1,8 @@
 //! The buffer against networks of all kinds, on virtual time.
 
+// Figures, for whoever runs them with --nocapture.
+#![allow(clippy::print_stdout)]
+
 use super::spread::HISTORY;
 use super::*;
 use proptest::prelude::*;
