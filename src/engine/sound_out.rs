@@ -98,7 +98,7 @@ impl SoundSwitches {
     }
 
     fn is_on(&self, bit: u8) -> bool {
-        self.0.load(Ordering::Relaxed) >> bit & 1 == 1
+        (self.0.load(Ordering::Relaxed) >> bit) & 1 == 1
     }
 
     fn processing(&self) -> Processing {
