@@ -12,7 +12,7 @@ use conclave::crypto::frame::{Kid, Opener, Sealer, Stream};
 use conclave::protocol::envelope::Envelope;
 use conclave::protocol::invite::LINK_VERSION;
 use conclave::protocol::log_reader;
-use conclave::protocol::media_header::{AudioHeader, VideoHeader};
+use conclave::protocol::media_header::{AudioFrame, VideoHeader};
 use conclave::protocol::roster::Signed;
 use conclave::protocol::roster::entry::MAX_LISTED;
 use conclave::protocol::wire::Message;
@@ -87,9 +87,9 @@ fn media_header(data: &[u8]) -> bool {
         header.encode(picture, &mut out);
         assert_eq!(out, data);
     }
-    let audio = AudioHeader::decode(data);
-    if let Ok((header, packet)) = audio {
-        header.encode(packet, &mut out);
+    let audio = AudioFrame::decode(data);
+    if let Ok(frame) = &audio {
+        frame.encode(&mut out);
         assert_eq!(out, data);
     }
     video.is_ok() || audio.is_ok()

@@ -15,7 +15,7 @@ use conclave::crypto::frame::{Kid, Sealer, Stream};
 use conclave::crypto::{Identity, IdentityKey, Secret};
 use conclave::protocol::envelope::{Envelope, MAX_HANDSHAKE};
 use conclave::protocol::log::{Log, Record};
-use conclave::protocol::media_header::{AudioHeader, VideoHeader};
+use conclave::protocol::media_header::{AudioCopy, AudioFrame, VideoHeader};
 use conclave::protocol::roster::{Entry, Listed, MemberRole, NOBODY, Operation, Signed};
 use conclave::protocol::wire::{Message, Request, Waiting};
 use conclave::protocol::{Invite, RelayAddress};
@@ -304,8 +304,13 @@ fn write_media() {
     put("media_header", "key-frame", &out);
     VideoHeader { key: false, capture_ms: u32::MAX }.encode(&[0, 0, 0, 1, 0x41], &mut out);
     put("media_header", "picture", &out);
-    AudioHeader { capture_ms: 7 }.encode(&[0xf8, 0xff, 0xfe], &mut out);
+    let mut sound = AudioFrame::new(7, &[0xf8, 0xff, 0xfe]);
+    sound.encode(&mut out);
     put("media_header", "sound", &out);
+    sound.add(AudioCopy { distance: 1, packet: &[0xf8, 0xff, 0xfe] });
+    sound.add(AudioCopy { distance: 0, packet: &[0; 3] });
+    sound.encode(&mut out);
+    put("media_header", "sound-repeated", &out);
 
     // `1 ‖ (length ‖ pause ‖ piece)…`: two small pictures, in order and the other way round.
     let mut pieces = Vec::new();

@@ -66,6 +66,9 @@ pub enum Command {
     RefreshDevices,
     /// Plays a short sound on the chosen speaker.
     TestSound,
+    /// Before a meeting: records what others would hear, for some seconds, and then plays it once. `false` ends the
+    /// recording and plays what there is, or ends the playing. Nothing of it leaves the device.
+    HearMyself(bool),
     /// Lets a knocker in.
     Admit(PeerId),
     /// Turns a knocker away.

@@ -11,9 +11,11 @@ use crate::media::frame::{BLOCK, Latest, Picture};
 use crate::media::mic::MicSource;
 use crate::media::source::{SourceState, VideoFormat, VideoSource};
 use crate::media::speaker::SpeakerSink;
+use crate::settings::Sound;
 
+use super::hear_myself::Mirror;
 use super::outbox::Outbox;
-use super::sound_out::{AudioSender, MicMonitor, SoundOutlet};
+use super::sound_out::{AudioSender, MicMonitor, SoundLine};
 
 /// A device that failed is tried again after these waits, the last of them again and again: it may have been plugged in, or
 /// given up by another program.
@@ -114,8 +116,8 @@ pub(crate) struct Devices {
     pub(crate) picture: Arc<Latest<Picture>>,
     /// Where pictures go besides the own tile: nowhere before somebody is admitted.
     picture_outlet: Arc<Mutex<Option<PictureInlet>>>,
-    /// Where sound goes: nowhere before somebody is admitted.
-    sound_outlet: SoundOutlet,
+    /// Where sound goes (nowhere before somebody is admitted), and what happens to it on the way.
+    line: SoundLine,
     camera: Slot<VideoSource>,
     mic: Slot<MicSource>,
     silence: Option<MicSource>,
@@ -124,7 +126,7 @@ pub(crate) struct Devices {
 }
 
 impl Devices {
-    pub(crate) fn new(inputs: Inputs, format: VideoFormat, wake: Arc<dyn Fn() + Send + Sync>) -> Self {
+    pub(crate) fn new(inputs: Inputs, format: VideoFormat, line: SoundLine, wake: Arc<dyn Fn() + Send + Sync>) -> Self {
         Self {
             inputs,
             format,
@@ -133,10 +135,10 @@ impl Devices {
             speaker_choice: SpeakerChoice::default(),
             mic_on: false,
             camera_on: false,
-            monitor: Arc::default(),
+            monitor: line.monitor.clone(),
             picture: Arc::default(),
             picture_outlet: Arc::default(),
-            sound_outlet: SoundOutlet::default(),
+            line,
             camera: Slot::closed(),
             mic: Slot::closed(),
             silence: None,
@@ -148,7 +150,7 @@ impl Devices {
     /// Pictures and sound go there from now on. Devices that run go on running.
     pub(crate) fn connect(&mut self, pictures: Option<PictureInlet>, sound: Option<Arc<Outbox>>) {
         *self.picture_outlet.lock().unwrap_or_else(PoisonError::into_inner) = pictures;
-        self.sound_outlet.set(sound);
+        self.line.outlet.set(sound);
     }
 
     /// Opens the camera if it is on, and releases it if it is off.
@@ -194,14 +196,15 @@ impl Devices {
         }
         let report = self.reporter(DeviceKind::Mic, self.mic.opening);
         let state = move |state| report(words::sound_state(state));
-        let mut sender = AudioSender::new(self.monitor.clone(), self.sound_outlet.clone());
+        let in_a_room = matches!(self.mic_choice, MicChoice::Default | MicChoice::Device(_));
+        let mut sender = AudioSender::new(self.line.clone(), in_a_room);
         let blocks = move |block: &[f32; BLOCK]| sender.handle_block(block);
         self.mic.device = Some(MicSource::open(&self.mic_choice, Box::new(blocks), Arc::new(state)));
     }
 
     /// Silence in place of a microphone that is not there.
     fn keep_cadence(&mut self) {
-        let mut sender = AudioSender::new(self.monitor.clone(), self.sound_outlet.clone());
+        let mut sender = AudioSender::new(self.line.clone(), false);
         let blocks = move |block: &[f32; BLOCK]| sender.handle_block(block);
         self.silence = Some(MicSource::open(&MicChoice::None, Box::new(blocks), Arc::new(|_| {})));
     }
@@ -225,8 +228,19 @@ impl Devices {
         self.monitor.set_on(on);
     }
 
+    /// What happens to the own sound, from the next block on.
+    pub(crate) fn set_sound(&self, sound: &Sound) {
+        self.line.switches.set(sound);
+    }
+
+    /// Where the person hears what others would.
+    pub(crate) fn mirror(&self) -> &Mirror {
+        &self.line.mirror
+    }
+
     /// Releases everything and forgets that anything was on.
     pub(crate) fn release(&mut self) {
+        self.line.mirror.cancel();
         self.set_mic(false);
         self.camera_on = false;
         self.camera.close();
@@ -283,6 +297,7 @@ impl Devices {
             speaker: self.speaker.state.clone(),
             mic_level: self.monitor.level(),
             picture: self.picture.clone(),
+            hear_myself: self.line.mirror.state(),
         }
     }
 

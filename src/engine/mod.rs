@@ -6,6 +6,7 @@ pub mod countries;
 mod devices;
 mod entrance;
 pub mod event;
+mod hear_myself;
 mod hosting;
 mod input;
 mod invites;

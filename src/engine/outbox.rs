@@ -16,6 +16,7 @@ use crate::crypto::frame::{Kid, Sealer, Stream};
 use crate::crypto::sender_keys::SenderKey;
 use crate::engine::view::PeerId;
 use crate::media::adapt::{Chooser, LAYERS, Layer, Step, WISH_INTERVAL, Want, Workload, share_out, step_for_lines};
+use crate::media::redundancy::LossLedger;
 
 /// Frames that may wait for one peer's path. Past that the path is stuck, and old pictures are of no use.
 const PATH_QUEUE: usize = 16;
@@ -114,6 +115,10 @@ pub(crate) struct Outbox {
     /// The layers made last.
     layers: Mutex<Vec<Layer>>,
     overloaded: AtomicBool,
+    /// What the networks lose of the own sound.
+    pub(super) losses: Mutex<LossLedger>,
+    /// Grows whenever somebody new listens or the key changes.
+    pub(super) audience: AtomicU64,
     pub(crate) counters: SendCounters,
 }
 
@@ -128,6 +133,8 @@ impl Outbox {
             wishes: Mutex::default(),
             layers: Mutex::default(),
             overloaded: AtomicBool::new(false),
+            losses: Mutex::default(),
+            audience: AtomicU64::new(0),
             counters: SendCounters::default(),
         }
     }
@@ -135,6 +142,7 @@ impl Outbox {
     /// Seals with `key` from now on, as the sender with this index. A key frame follows.
     pub(crate) fn use_key(&self, sender: u16, key: &SenderKey) {
         let sealer = |stream| Sealer::new(Kid::new(sender, stream, key.generation), &key.base);
+        self.audience.fetch_add(1, Ordering::Release);
         *lock(&self.sealers) = Some(Sealers { audio: sealer(Stream::Audio), camera: sealer(Stream::Camera) });
         self.want_key_frame();
     }
@@ -147,6 +155,7 @@ impl Outbox {
     /// Opens a way to `peer`, in place of an older one.
     pub(crate) fn add(&self, peer: PeerId) -> PathInlet {
         let ((video, video_out), (audio, audio_out)) = (mpsc::channel(PATH_QUEUE), mpsc::channel(PATH_QUEUE));
+        self.audience.fetch_add(1, Ordering::Release);
         let mut listeners = lock(&self.listeners);
         listeners.retain(|listener| listener.peer != peer);
         listeners.push(Listener {
@@ -168,6 +177,7 @@ impl Outbox {
     pub(crate) fn remove(&self, peer: PeerId) {
         lock(&self.listeners).retain(|listener| listener.peer != peer);
         lock(&self.wishes).remove(&peer);
+        lock(&self.losses).forget(Instant::now(), peer);
     }
 
     /// The path to `peer` carries so many bits of pictures a second.

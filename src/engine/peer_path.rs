@@ -188,6 +188,7 @@ impl Driver {
                     if let Some(pair) = &stats.pair {
                         self.tell.news(PathNews::Route(*pair));
                     }
+                    self.outbox.set_loss(self.plan.peer, stats.loss);
                     self.tell.news(PathNews::Stats(stats));
                     self.pass_on_wish(&path).await;
                     if offers && broken.as_mut().is_some_and(Broken::restart_is_due) {

@@ -27,6 +27,7 @@ impl Session {
             encryption: encryption(room),
             since: room.since.unwrap_or(now),
             peers: room.members.iter().map(peer).collect(),
+            speaking: self.playout.speaking(),
             knocks: room
                 .visitors
                 .iter()

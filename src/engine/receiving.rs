@@ -12,7 +12,7 @@ use crate::engine::picture_in::{Decoder, DecoderTap, Job, Latencies};
 use crate::engine::sound_in::SoundIn;
 use crate::media::frame::{BLOCK, Latest, Picture};
 use crate::media::lipsync::LipSync;
-use crate::protocol::media_header::{AudioHeader, VideoHeader};
+use crate::protocol::media_header::{AudioFrame, VideoHeader};
 
 /// Opened frames that may wait for the decoder: half a second. Past that the decoder has lost touch and starts afresh.
 const DECODER_QUEUE: usize = 16;
@@ -164,10 +164,10 @@ impl Inbound {
         if !self.open(sealed, Stream::Audio, &mut data) {
             return;
         }
-        let Ok((header, packet)) = AudioHeader::decode(&data) else { return };
-        lock(&self.lips).handle_sound(now, header.capture_ms);
+        let Ok(frame) = AudioFrame::decode(&data) else { return };
+        lock(&self.lips).handle_sound(now, frame.capture_ms);
         self.counters.audio_received.fetch_add(1, Ordering::Relaxed);
-        lock(&self.sound).push(now, seq, rtp_ts, packet);
+        lock(&self.sound).push(now, seq, rtp_ts, &frame);
     }
 
     fn open(&self, sealed: &[u8], expected: Stream, out: &mut Vec<u8>) -> bool {

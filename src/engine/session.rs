@@ -14,6 +14,7 @@ use crate::engine::input::{Input, Inputs};
 use crate::engine::playout::Playout;
 use crate::engine::room::{Happened, Room};
 use crate::engine::routes::Routes;
+use crate::engine::sound_out::SoundLine;
 use crate::engine::start::{EngineOptions, Wake};
 use crate::engine::store::contacts::Contacts;
 use crate::engine::view::{self, Connecting, Ended, Lobby, PreJoin, Stage, View};
@@ -78,12 +79,14 @@ impl Session {
         wake: Wake,
     ) -> Self {
         let (inputs, queue) = mpsc::unbounded_channel();
-        let mut devices = Devices::new(inputs.clone(), options.video, wake.clone());
+        let line = SoundLine::default();
+        line.switches.set(&settings.sound);
+        let playout = Playout::new(line.reference.clone(), line.mirror.clone());
+        let mut devices = Devices::new(inputs.clone(), options.video, line, wake.clone());
         let chosen = |text: &Option<String>| text.clone().unwrap_or_else(|| "default".into());
         devices.camera_choice = chosen(&settings.camera).parse().unwrap_or_default();
         devices.mic_choice = chosen(&settings.mic).parse().unwrap_or_default();
         devices.speaker_choice = chosen(&settings.speaker).parse().unwrap_or_default();
-        let playout = Playout::default();
         if let Some(measure) = &options.measure {
             playout.record(measure.sound());
         }
@@ -210,6 +213,11 @@ impl Session {
             }
             Command::RefreshDevices => self.look_for_devices(),
             Command::TestSound => self.playout.chime(),
+            Command::HearMyself(on) => {
+                if matches!(self.place, Place::PreJoin { .. }) {
+                    self.devices.mirror().set_on(on);
+                }
+            }
             Command::Admit(peer) => self.with_meeting(now, |meeting| meeting.admit(now, peer)),
             Command::Decline(peer) => {
                 if let Some(room) = self.room() {
@@ -279,6 +287,7 @@ impl Session {
 
     fn enter(&mut self, now: Instant, name: String) {
         let Place::PreJoin { intent, .. } = &self.place else { return };
+        self.devices.mirror().cancel();
         let intent = intent.clone();
         self.name = crate::protocol::wire::clean_name(&name);
         let kept = self.name.clone();
@@ -484,6 +493,9 @@ impl Session {
         if self.room().is_some_and(|room| room.send_wishes(now)) {
             self.settle(now);
         }
+        if self.devices.monitor.take_unprocessed() {
+            self.warn(words::sound_unprocessed());
+        }
         for kind in self.devices.due_for_retry(now) {
             match kind {
                 DeviceKind::Camera => self.bind_camera(),
@@ -551,6 +563,7 @@ impl Session {
         if settings == *self.settings {
             return;
         }
+        self.devices.set_sound(&settings.sound);
         self.settings = Arc::new(settings);
         if self.options.keep_settings
             && let Err(error) = self.settings.save(&self.options.config)

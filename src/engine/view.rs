@@ -75,6 +75,28 @@ pub struct Own {
     pub mic_level: f32,
     /// Own picture, not mirrored.
     pub picture: Arc<Latest<Picture>>,
+    /// The recording of what others would hear.
+    pub hear_myself: HearMyself,
+}
+
+/// The recording of what others would hear, made and played on this device alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum HearMyself {
+    /// There is none.
+    #[default]
+    Idle,
+    /// It is being made.
+    Recording {
+        /// Loudness now, 0 to 1 as in [`Own::mic_level`].
+        level: f32,
+        /// How much of it is made, 0 to 1. It ends by itself.
+        done: f32,
+    },
+    /// It is being played.
+    Playing {
+        /// How much of it was played, 0 to 1.
+        done: f32,
+    },
 }
 
 /// What a device is doing.
@@ -181,6 +203,8 @@ pub struct Meeting {
     pub since: Instant,
     /// The others, in the order in which they came.
     pub peers: Vec<Peer>,
+    /// Who of them spoke last, as this device heard it: it stays theirs until somebody else speaks or they leave.
+    pub speaking: Option<PeerId>,
     /// Who waits at the door (the host only).
     pub knocks: Vec<Knock>,
     /// How many attempts at the door did not know the invite's secret (the host only).

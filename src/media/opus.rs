@@ -1,8 +1,8 @@
-//! Opus at a constant bit rate (RFC 6716, RFC 7587).
+//! Opus, at a constant bit rate unless somebody asks for the other (RFC 6716, RFC 7587).
 //!
-//! A variable rate tells whoever watches the packets when a person speaks, and with patience what they say. Every
-//! packet from here has the same size: no variable rate, no discontinuous transmission, and in-band forward error
-//! correction inside the same budget.
+//! A variable rate tells whoever watches the packets when a person speaks, and with patience what they say. At the
+//! constant rate every packet has the same size: no discontinuous transmission, and in-band forward error correction inside
+//! the same budget. At a variable rate the pace stays the same and the sizes follow what is said.
 
 use ::opus::{Application, Bitrate, Channels, Decoder, Encoder};
 
@@ -14,8 +14,10 @@ pub const BITRATE: u32 = 32_000;
 pub const PACKET: usize = 80;
 /// The longest packet that may come from another implementation (RFC 6716 §3.4: one frame of 1275 bytes and its TOC).
 pub const MAX_PACKET: usize = 1276;
-/// How much loss the redundancy in the packets is dimensioned for, in percent.
-const EXPECTED_LOSS: i32 = 10;
+/// The longest packet at a variable rate, in bytes: with two copies it still fits into one datagram.
+pub const LONGEST: usize = 240;
+/// How much loss the redundancy in the packets is dimensioned for until [`OpusEncoder::set_expected_loss`], in percent.
+const EXPECTED_LOSS: u8 = 10;
 
 /// Why a block could not be encoded or decoded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,9 +37,11 @@ pub enum OpusError {
     Length,
 }
 
-/// Turns blocks of 20 ms into packets of [`PACKET`] bytes.
+/// Turns blocks of 20 ms into packets, of [`PACKET`] bytes each at a constant rate.
 pub struct OpusEncoder {
     inner: Encoder,
+    constant: bool,
+    expected_loss: u8,
 }
 
 impl OpusEncoder {
@@ -52,20 +56,40 @@ impl OpusEncoder {
             inner.set_vbr(false)?;
             inner.set_dtx(false)?;
             inner.set_inband_fec(true)?;
-            inner.set_packet_loss_perc(EXPECTED_LOSS)?;
+            inner.set_packet_loss_perc(EXPECTED_LOSS.into())?;
             Ok(inner)
         };
-        Ok(Self { inner: start().map_err(|_| OpusError::Start)? })
+        Ok(Self { inner: start().map_err(|_| OpusError::Start)?, constant: true, expected_loss: EXPECTED_LOSS })
     }
 
-    /// Encodes one block into `packet`, which is cleared first and holds exactly [`PACKET`] bytes afterwards.
+    /// Constant or variable rate, from the next block on.
+    pub fn set_constant(&mut self, constant: bool) {
+        if constant != self.constant && self.inner.set_vbr(!constant).is_ok() {
+            self.constant = constant;
+        }
+    }
+
+    /// How much loss the redundancy in the packets is to be dimensioned for, in percent, from the next block on.
+    pub fn set_expected_loss(&mut self, percent: u8) {
+        let percent = percent.min(100);
+        if percent != self.expected_loss && self.inner.set_packet_loss_perc(percent.into()).is_ok() {
+            self.expected_loss = percent;
+        }
+    }
+
+    /// Encodes one block into `packet`, which is cleared first and holds exactly [`PACKET`] bytes afterwards; at a variable
+    /// rate 1 to [`LONGEST`].
     ///
     /// # Errors
     /// [`OpusError::Encode`]; then `packet` is empty.
     pub fn encode(&mut self, block: &[f32; BLOCK], packet: &mut Vec<u8>) -> Result<(), OpusError> {
         packet.clear();
-        packet.resize(PACKET, 0);
+        packet.resize(if self.constant { PACKET } else { LONGEST }, 0);
         match self.inner.encode_float(block, packet) {
+            Ok(length @ 1..) if !self.constant => {
+                packet.truncate(length);
+                Ok(())
+            }
             // A packet of another size would leak what the constant rate hides, so it is not sent at all.
             Ok(PACKET) => Ok(()),
             _ => {
@@ -140,6 +164,9 @@ impl OpusDecoder {
 
 #[cfg(test)]
 mod tests {
+    // Figures, for whoever runs them with --nocapture.
+    #![allow(clippy::print_stdout)]
+
     use super::*;
     use crate::media::level::dbfs;
     use crate::media::test_voice::TestVoice;
@@ -202,6 +229,49 @@ mod tests {
             encoder.encode(block, &mut packet).unwrap();
             assert_eq!(packet.len(), PACKET, "block {n}");
         }
+    }
+
+    #[test]
+    fn the_size_stays_the_same_while_the_expected_loss_changes() {
+        let mut encoder = OpusEncoder::new().unwrap();
+        let mut packet = Vec::new();
+        for (n, block) in speech(200).iter().enumerate() {
+            encoder.set_expected_loss([0, 2, 10, 20, 255][n / 40]);
+            encoder.encode(block, &mut packet).unwrap();
+            assert_eq!(packet.len(), PACKET, "block {n}");
+        }
+    }
+
+    #[test]
+    fn a_variable_rate_saves_something_and_shows_who_speaks() {
+        let blocks = speech(1_500);
+        let mut encoder = OpusEncoder::new().unwrap();
+        encoder.set_constant(false);
+        let mut packet = Vec::new();
+        let (mut spoken, mut quiet) = (Vec::new(), Vec::new());
+        for block in &blocks {
+            encoder.encode(block, &mut packet).unwrap();
+            assert!((1..=LONGEST).contains(&packet.len()));
+            if dbfs(block) > -40.0 { &mut spoken } else { &mut quiet }.push(packet.len());
+        }
+        let mean = |sizes: &[usize]| sizes.iter().sum::<usize>() as f64 / sizes.len() as f64;
+        let all = mean(&[&spoken[..], &quiet[..]].concat());
+        // A listener's share: silence costs next to nothing.
+        let mut silent = Vec::new();
+        for _ in 0..500 {
+            encoder.encode(&[0.0; BLOCK], &mut packet).unwrap();
+            silent.push(packet.len());
+        }
+        println!(
+            "{all:.1} bytes a packet: spoken {:.1}, pauses {:.1}, silence {:.1}",
+            mean(&spoken),
+            mean(&quiet),
+            mean(&silent[50..])
+        );
+        assert!(all < 0.95 * PACKET as f64 && mean(&quiet) < 0.9 * mean(&spoken));
+        encoder.set_constant(true);
+        encoder.encode(&blocks[0], &mut packet).unwrap();
+        assert_eq!(packet.len(), PACKET, "and back");
     }
 
     #[test]

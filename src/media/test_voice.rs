@@ -98,6 +98,8 @@ impl Hall {
 #[derive(Clone, Debug)]
 pub struct TestVoice {
     random: u64,
+    /// Pitch against that of [`TestVoice::new`].
+    height: f32,
     /// What is still to be said, last first.
     plan: Vec<Sound>,
     now: Sound,
@@ -126,9 +128,15 @@ impl Default for TestVoice {
 impl TestVoice {
     /// The voice at the beginning of what it says.
     pub fn new() -> Self {
+        Self::another(0x05EE_D0F5_EEC4, 1.0)
+    }
+
+    /// Somebody else: what they say comes from `seed`, and their pitch is `height` times (0.5 to 2) that of the first voice.
+    pub fn another(seed: u64, height: f32) -> Self {
         let pause = silence(0.15);
         Self {
-            random: 0x05EE_D0F5_EEC4,
+            random: seed,
+            height: height.clamp(0.5, 2.0),
             plan: Vec::new(),
             now: pause,
             left: pause.samples,
@@ -170,7 +178,7 @@ impl TestVoice {
         }
         self.step -= 1;
 
-        self.phase += self.pitch / RATE;
+        self.phase += self.pitch * self.height / RATE;
         if self.phase >= 1.0 {
             self.phase -= 1.0;
             // No two periods of a living voice are alike.

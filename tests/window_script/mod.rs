@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, mpsc as std_mpsc};
 use std::time::{Duration, Instant};
 
 use conclave::engine::view::{
-    DeviceState, Encryption, Familiarity, GroupCode, InviteLink, InviteNo, InviteState, Knock, LinkCheck, LinkFacts,
-    Meeting, Own, Peer, PeerId, PeerLink, PeerStats, PortMapping, Relay, RelaySight, Role as Part, Roster, Route,
-    RouteKind, Stage, Verification,
+    DeviceState, Encryption, Familiarity, GroupCode, HearMyself, InviteLink, InviteNo, InviteState, Knock, LinkCheck,
+    LinkFacts, Meeting, Own, Peer, PeerId, PeerLink, PeerStats, PortMapping, Relay, RelaySight, Role as Part, Roster,
+    Route, RouteKind, Stage, Verification,
 };
 use conclave::engine::{Command, Event, Handle, View};
 use conclave::media::device::{DeviceInfo, DeviceList};
@@ -215,6 +215,7 @@ pub(crate) fn view(stage: Stage) -> View {
             speaker: DeviceState::Running("Built-in Speakers".to_owned()),
             mic_level: 0.0,
             picture,
+            hear_myself: HearMyself::Idle,
         },
         notices: Vec::new(),
         blocked: Arc::default(),
@@ -253,6 +254,7 @@ pub(crate) fn meeting(peers: Vec<Peer>) -> Stage {
         encryption: if peers.is_empty() { Encryption::Alone } else { Encryption::Encrypted },
         since: Instant::now() - Duration::from_secs(187),
         peers,
+        speaking: None,
         knocks: Vec::new(),
         refused: 0,
         relay: Relay {
