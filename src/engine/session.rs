@@ -469,6 +469,15 @@ impl Session {
                 }
                 self.apply_reachability();
             }
+            Input::Network(change) => {
+                if let Some(room) = self.room() {
+                    room.handle_network(&change);
+                }
+                if let Some(relay) = &mut self.own_relay {
+                    relay.handle_network();
+                }
+                self.apply_reachability();
+            }
             Input::FoundOnLan(addresses) => self.handle_found_on_lan(addresses),
             Input::RelayStarted(started) => self.handle_own_relay(now, started),
         }

@@ -131,6 +131,11 @@ impl Actor {
         Self { child, stdin, lines }
     }
 
+    /// Process number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The rest of the first line that starts with `word`.
     pub fn says(&self, word: &str) -> String {
         let mut seen = Vec::new();
