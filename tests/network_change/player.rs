@@ -17,8 +17,10 @@ use crate::netns::say;
 /// How far from now a picture may be in steady state. A pile of old ones would stay this old until it is played out.
 const FRESH: u64 = 1500;
 
+/// As the stamp in a picture has it: cut to forty bits.
 pub fn unix_millis() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as u64
+    let millis = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as u64;
+    millis & ((1 << 40) - 1)
 }
 
 /// Plays `FOLDER host RELAY` or `FOLDER join LINK`.
