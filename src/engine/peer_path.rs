@@ -1,5 +1,6 @@
 //! One peer's path: a task that drives the WebRTC side, and one that carries sealed frames to it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -217,9 +218,20 @@ impl Driver {
         }
     }
 
+    /// The addresses to look for a way on. Without any the driver would end, so the old sockets stay until there are some.
+    fn own_addresses(&self) -> Option<Vec<IpAddr>> {
+        let config = &self.plan.config;
+        let (own, here) = (own_addresses(), config.allow_loopback || config.bind.iter().all(IpAddr::is_loopback));
+        (here || own.iter().any(|ip| !ip.is_loopback())).then_some(own)
+    }
+
     /// Makes an offer that restarts ICE, on the addresses as they are now.
     async fn seek_anew(&self, path: &Path, mending: &mut Mending) {
-        path.set_bind(own_addresses());
+        let Some(own) = self.own_addresses() else {
+            tracing::debug!("there is no network to look for a path on");
+            return mending.handle_no_offer(Instant::now());
+        };
+        path.set_bind(own);
         match path.restart().await {
             Ok(offer) => {
                 self.tell.news(PathNews::Offer(offer));
@@ -236,7 +248,9 @@ impl Driver {
         match ask {
             Ask::Offer(sdp) => {
                 // A second offer means that the path broke: this side's addresses may be others than before, too.
-                path.set_bind(own_addresses());
+                if let Some(own) = self.own_addresses() {
+                    path.set_bind(own);
+                }
                 self.tell.news(PathNews::Answer(path.accept_offer(&sdp).await?));
                 mending.handle_offer(Instant::now());
             }

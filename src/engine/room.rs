@@ -31,7 +31,7 @@ use crate::protocol::relay_address::RelayAddress;
 use crate::protocol::roster::MemberRole;
 use crate::rendezvous::client::{RelayClient, RelayEvent};
 use crate::rendezvous::lan;
-use crate::transport::{PathConfig, Role};
+use crate::transport::{PathConfig, Role, RouteRefusal};
 
 /// Bits a second for 720 lines at 30 pictures a second; other sizes in proportion.
 const BITRATE_720P30: u64 = 2_000_000;
@@ -218,6 +218,7 @@ impl Room {
         match event {
             RelayEvent::Up { url, others, .. } => {
                 self.relay_view.connected = true;
+                self.sought_on_lan = false;
                 self.relay_view.tls = url.starts_with("wss:");
                 self.relay_view.sees.others = others.len();
                 // Of several in a link, the one that is in use.
@@ -631,7 +632,13 @@ impl Room {
             }
             PathNews::Route(route) => member.route = Some(self.reach.routes.shown(&route)),
             PathNews::Refused(why) => {
-                member.refused = Some(words::route_refusal(why));
+                let certificate = Some(words::route_refusal(RouteRefusal::TurnCertificate));
+                // That no address came is what follows from it, and a way that stands needs no TURN server.
+                let follows = why == RouteRefusal::NoRelay && member.refused == certificate;
+                let idle = why == RouteRefusal::TurnCertificate && member.link == PeerLink::Live;
+                if !follows && !idle {
+                    member.refused = Some(words::route_refusal(why));
+                }
                 if why.closes() && member.link == PeerLink::Live {
                     member.link = PeerLink::Reconnecting;
                 }

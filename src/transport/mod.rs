@@ -23,8 +23,10 @@ pub mod reassembly;
 mod rtc;
 pub mod sdp;
 mod stats;
+pub mod turn_stream;
 mod watch;
 
 pub use path::{Path, PathConfig, PathError, PathEvent, Role};
 pub use policy::{PolicyError, RouteGuard, RoutePolicy, RouteRefusal, TurnServer};
 pub use stats::{PathStats, Route};
+pub use turn_stream::{TurnTransport, TurnTrust};

@@ -40,27 +40,21 @@ const RETRANSMIT_BUFFER: u16 = 1024;
 
 /// The addresses to gather on, read anew whenever sockets are bound (at the start and at every ICE restart).
 #[derive(Clone)]
-pub(super) struct BindList(Arc<Mutex<Bind>>);
-
-struct Bind {
-    addresses: Vec<IpAddr>,
-    /// Sockets were bound before: the path lives.
-    lives: bool,
-}
+pub(super) struct BindList(Arc<Mutex<Vec<IpAddr>>>);
 
 impl BindList {
     pub(super) fn new(addresses: Vec<IpAddr>) -> Self {
-        Self(Arc::new(Mutex::new(Bind { addresses, lives: false })))
+        Self(Arc::new(Mutex::new(addresses)))
     }
 
     pub(super) fn set(&self, addresses: Vec<IpAddr>) {
-        if let Ok(mut bind) = self.0.lock() {
-            (bind.addresses, bind.lives) = (addresses, true);
+        if let Ok(mut list) = self.0.lock() {
+            *list = addresses;
         }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.lock().map_or(0, |bind| bind.addresses.len())
+        self.0.lock().map_or(0, |list| list.len())
     }
 }
 
@@ -68,14 +62,8 @@ impl ToSocketAddrs for BindList {
     type Iter = std::vec::IntoIter<SocketAddr>;
 
     fn to_socket_addrs(&self) -> std::io::Result<Self::Iter> {
-        let Ok(bind) = self.0.lock() else { return Ok(Vec::new().into_iter()) };
-        let mut list: Vec<SocketAddr> = bind.addresses.iter().map(|ip| SocketAddr::new(*ip, 0)).collect();
-        // The driver ends when it can bind nothing, and the network may be back in a second. A socket on loopback keeps it
-        // alive meanwhile; no candidate comes of it that a peer is told.
-        if bind.lives && !list.iter().any(|address| std::net::UdpSocket::bind(address).is_ok()) {
-            list = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
-        }
-        Ok(list.into_iter())
+        let list = self.0.lock().map(|list| list.clone()).unwrap_or_default();
+        Ok(list.into_iter().map(|ip| SocketAddr::new(ip, 0)).collect::<Vec<_>>().into_iter())
     }
 }
 

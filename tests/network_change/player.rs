@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use conclave::engine::view::{Peer, Stage, View};
+use conclave::engine::view::{Peer, PeerLink, Stage, View};
 use conclave::engine::{self, Command, EngineOptions, Handle, Intent};
 use conclave::media::device::{CameraChoice, MicChoice, SpeakerChoice};
 use conclave::media::source::VideoFormat;
@@ -107,7 +107,7 @@ impl Person {
                 say("MEDIA FLOW");
             }
             // Not the first one: what came late before it must be over.
-            if self.since.is_some_and(|since| stamp.millis > since) && self.fresh >= 3 {
+            if self.since.is_some_and(|since| stamp.millis > since) && self.fresh >= 3 && peer.link == PeerLink::Live {
                 let since = self.since.take().unwrap_or_default();
                 say(&format!("BACK {}", now - since));
             }
