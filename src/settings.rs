@@ -69,16 +69,20 @@ impl Default for Sound {
     }
 }
 
-/// A TURN server, reached over UDP.
+/// A TURN server.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Turn {
-    /// `turn.example`, `turn.example:3478`, or an address with or without a port.
+    /// `turn.example`, `turn.example:3478`, or an address with or without a port, over UDP; `turn:HOST:PORT?transport=tcp` over
+    /// TCP, `turns:HOST:PORT` over TLS.
     pub server: String,
     /// User name.
     pub user: String,
     /// Password. A secret.
     pub password: String,
+    /// A file with the certificate authority of the server (PEM), for one that has its own. No other is trusted then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authority: Option<PathBuf>,
 }
 
 impl fmt::Debug for Turn {
@@ -202,7 +206,7 @@ mod tests {
     #[test]
     fn a_turn_password_is_kept_for_the_owner_alone_and_never_printed() {
         let folder = tempfile::tempdir().unwrap();
-        let turn = Turn { server: "turn.example".into(), user: "u".into(), password: "hush".into() };
+        let turn = Turn { server: "turn.example".into(), user: "u".into(), password: "hush".into(), authority: None };
         let settings = Settings { turn: Some(turn), only_networks: vec!["192.0.2.0/24".into()], ..Settings::default() };
         settings.save(folder.path()).unwrap();
         settings.save(folder.path()).unwrap();

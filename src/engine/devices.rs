@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::engine::input::{Input, Inputs};
 use crate::engine::view::{DeviceState, Own};
 use crate::engine::words;
-use crate::media::device::{CameraChoice, MicChoice, SpeakerChoice};
+use crate::media::device::{CameraChoice, DeviceInfo, DeviceList, MicChoice, SpeakerChoice};
 use crate::media::frame::{BLOCK, Latest, Picture};
 use crate::media::mic::MicSource;
 use crate::media::source::{SourceState, VideoFormat, VideoSource};
@@ -21,6 +21,9 @@ use super::sound_out::{AudioSender, MicMonitor, SoundLine};
 /// given up by another program.
 const RETRIES: [Duration; 4] =
     [Duration::from_secs(3), Duration::from_secs(6), Duration::from_secs(12), Duration::from_secs(30)];
+
+/// A device that has just failed may stand in a list that was read before.
+const SETTLED: Duration = Duration::from_secs(1);
 
 /// Which device a report is about, and which of its openings: reports of a closed one are stale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +45,23 @@ pub(crate) type PictureInlet = Arc<dyn Fn(Arc<Picture>) + Send + Sync>;
 /// Fills the next 20 ms for the speaker.
 pub(crate) type Playback = Box<dyn FnMut(&mut [f32; BLOCK]) + Send>;
 
+/// What became of a device that somebody chose, for a sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum DeviceNote {
+    /// It is gone; the system's default is used meanwhile.
+    Gone(DeviceKind, String),
+    /// It is back, and used again.
+    Back(DeviceKind, String),
+}
+
+/// The system's default stands in for the chosen device.
+#[derive(Clone, Copy, Debug)]
+struct Instead {
+    since: Instant,
+    /// The chosen one has been missing from a list since then: if it shows up again, it was plugged in.
+    missed: bool,
+}
+
 struct Slot<D> {
     device: Option<D>,
     opening: u64,
@@ -49,11 +69,25 @@ struct Slot<D> {
     /// Failures since it last ran.
     failures: usize,
     retry_at: Option<Instant>,
+    instead: Option<Instead>,
+    /// The newest list has what was chosen.
+    listed: bool,
+    /// The name of what was chosen, since it ran.
+    name: Option<String>,
 }
 
 impl<D> Slot<D> {
     fn closed() -> Self {
-        Self { device: None, opening: 0, state: DeviceState::Off, failures: 0, retry_at: None }
+        Self {
+            device: None,
+            opening: 0,
+            state: DeviceState::Off,
+            failures: 0,
+            retry_at: None,
+            instead: None,
+            listed: false,
+            name: None,
+        }
     }
 
     fn close(&mut self) {
@@ -62,6 +96,34 @@ impl<D> Slot<D> {
         self.state = DeviceState::Off;
         self.failures = 0;
         self.retry_at = None;
+        self.instead = None;
+    }
+
+    /// The chosen device has failed: the system's default stands in for it, at once. Returns its name; `None` if nothing
+    /// failed, or the default it is already.
+    fn fall_back(&mut self, now: Instant, chosen: Option<&str>) -> Option<String> {
+        let chosen = chosen.filter(|_| self.instead.is_none() && matches!(self.state, DeviceState::Failed(_)))?;
+        self.instead = Some(Instead { since: now, missed: false });
+        self.retry_at = Some(now);
+        Some(self.name.take().unwrap_or_else(|| chosen.to_owned()))
+    }
+
+    /// Takes in whether what was chosen is there. True if it has come back and is to be used again.
+    fn handle_listed(&mut self, now: Instant, listed: bool) -> bool {
+        let came = listed && !std::mem::replace(&mut self.listed, listed);
+        match &mut self.instead {
+            Some(instead) if !listed => instead.missed = true,
+            // A list may be as old as the failure itself.
+            Some(instead) if instead.missed && now.saturating_duration_since(instead.since) >= SETTLED => {
+                self.instead = None;
+                self.retry_at = Some(now);
+                return true;
+            }
+            // Plugged in again: no reason to wait for the next try.
+            None if came && self.retry_at.is_some() => self.retry_at = Some(now),
+            _ => {}
+        }
+        false
     }
 
     /// Before another opening. While a failed device is tried again, its failure stays to be seen.
@@ -84,7 +146,12 @@ impl<D> Slot<D> {
                 self.retry_at = Some(now + RETRIES[self.failures.min(RETRIES.len() - 1)]);
                 self.failures += 1;
             }
-            (DeviceState::Running(_), _) => self.failures = 0,
+            (DeviceState::Running(name), _) => {
+                self.failures = 0;
+                if self.instead.is_none() {
+                    self.name = Some(name.clone());
+                }
+            }
             _ => {}
         }
         std::mem::replace(&mut self.state, report.state.clone()) != report.state
@@ -101,6 +168,22 @@ impl<D> Slot<D> {
     fn is_running(&self) -> bool {
         matches!(self.state, DeviceState::Running(_))
     }
+}
+
+/// The device that a choice names, if it names one.
+macro_rules! named {
+    ($kind:ident, $choice:expr) => {
+        match $choice {
+            $kind::Device(name) => Some(name.as_str()),
+            _ => None,
+        }
+    };
+}
+
+/// A device as a person reads it.
+fn shown(list: &[DeviceInfo], chosen: Option<&str>) -> String {
+    let chosen = chosen.unwrap_or_default();
+    list.iter().find(|one| one.id == chosen).map_or_else(|| chosen.to_owned(), |one| one.name.clone())
 }
 
 /// The three devices and whether they are on. Nothing here unmutes by itself: only `set_*` does.
@@ -122,6 +205,7 @@ pub(crate) struct Devices {
     mic: Slot<MicSource>,
     silence: Option<MicSource>,
     speaker: Slot<SpeakerSink>,
+    notes: Vec<DeviceNote>,
     wake: Arc<dyn Fn() + Send + Sync>,
 }
 
@@ -143,6 +227,7 @@ impl Devices {
             mic: Slot::closed(),
             silence: None,
             speaker: Slot::closed(),
+            notes: Vec::new(),
             wake,
         }
     }
@@ -199,7 +284,8 @@ impl Devices {
         let in_a_room = matches!(self.mic_choice, MicChoice::Default | MicChoice::Device(_));
         let mut sender = AudioSender::new(self.line.clone(), in_a_room);
         let blocks = move |block: &[f32; BLOCK]| sender.handle_block(block);
-        self.mic.device = Some(MicSource::open(&self.mic_choice, Box::new(blocks), Arc::new(state)));
+        let choice = if self.mic.instead.is_some() { &MicChoice::Default } else { &self.mic_choice };
+        self.mic.device = Some(MicSource::open(choice, Box::new(blocks), Arc::new(state)));
     }
 
     /// Silence in place of a microphone that is not there.
@@ -219,7 +305,42 @@ impl Devices {
         self.speaker.reopen();
         let report = self.reporter(DeviceKind::Speaker, self.speaker.opening);
         let state = move |state| report(words::sound_state(state));
-        self.speaker.device = Some(SpeakerSink::open(&self.speaker_choice, playback, Arc::new(state)));
+        let choice = if self.speaker.instead.is_some() { &SpeakerChoice::Default } else { &self.speaker_choice };
+        self.speaker.device = Some(SpeakerSink::open(choice, playback, Arc::new(state)));
+    }
+
+    /// Another microphone was chosen.
+    pub(crate) fn choose_mic(&mut self, choice: MicChoice) {
+        (self.mic_choice, self.mic.instead, self.mic.name) = (choice, None, None);
+    }
+
+    /// Another speaker was chosen.
+    pub(crate) fn choose_speaker(&mut self, choice: SpeakerChoice) {
+        (self.speaker_choice, self.speaker.instead, self.speaker.name) = (choice, None, None);
+    }
+
+    /// Takes in which devices there are. A chosen microphone or speaker that is back is used again; whatever failed and is
+    /// there again is tried at once ([`due_for_retry`](Self::due_for_retry)). Nothing is switched on or off by it.
+    pub(crate) fn handle_list(&mut self, now: Instant, list: &DeviceList) {
+        let has = |found: &[DeviceInfo], chosen: Option<&str>| match chosen {
+            Some(chosen) => found.iter().any(|one| one.id == chosen || one.name == chosen),
+            None => !found.is_empty(),
+        };
+        let camera = named!(CameraChoice, &self.camera_choice);
+        self.camera.handle_listed(now, has(&list.cameras, camera));
+        let mic = named!(MicChoice, &self.mic_choice);
+        if self.mic.handle_listed(now, has(&list.mics, mic)) {
+            self.notes.push(DeviceNote::Back(DeviceKind::Mic, shown(&list.mics, mic)));
+        }
+        let speaker = named!(SpeakerChoice, &self.speaker_choice);
+        if self.speaker.handle_listed(now, has(&list.speakers, speaker)) {
+            self.notes.push(DeviceNote::Back(DeviceKind::Speaker, shown(&list.speakers, speaker)));
+        }
+    }
+
+    /// What became of chosen devices since it was last asked.
+    pub(crate) fn take_notes(&mut self) -> Vec<DeviceNote> {
+        std::mem::take(&mut self.notes)
     }
 
     /// Unmutes or mutes, at once.
@@ -266,9 +387,19 @@ impl Devices {
                 if changed && matches!(self.mic.state, DeviceState::Failed(_)) {
                     self.keep_cadence();
                 }
+                if changed && let Some(name) = self.mic.fall_back(now, named!(MicChoice, &self.mic_choice)) {
+                    self.notes.push(DeviceNote::Gone(DeviceKind::Mic, name));
+                }
                 changed
             }
-            DeviceKind::Speaker => self.speaker.accept(report, now),
+            DeviceKind::Speaker => {
+                let changed = self.speaker.accept(report, now);
+                if changed && let Some(name) = self.speaker.fall_back(now, named!(SpeakerChoice, &self.speaker_choice))
+                {
+                    self.notes.push(DeviceNote::Gone(DeviceKind::Speaker, name));
+                }
+                changed
+            }
         }
     }
 
@@ -306,5 +437,89 @@ impl Devices {
         move |state| {
             let _ = inputs.send(Input::Device(DeviceReport { kind, opening, state }));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn devices() -> Devices {
+        let (inputs, _) = tokio::sync::mpsc::unbounded_channel();
+        Devices::new(inputs, VideoFormat { width: 320, height: 180, fps: 15 }, Arc::new(|| {}))
+    }
+
+    fn report(devices: &Devices, state: DeviceState) -> DeviceReport {
+        DeviceReport { kind: DeviceKind::Mic, opening: devices.mic.opening, state }
+    }
+
+    fn list(mics: &[&str]) -> DeviceList {
+        let info = |name: &&str| DeviceInfo { id: format!("id of {name}"), name: (*name).to_owned() };
+        DeviceList { mics: mics.iter().map(info).collect(), ..DeviceList::default() }
+    }
+
+    /// A microphone that was chosen, and runs.
+    fn headset(now: Instant) -> Devices {
+        let mut devices = devices();
+        devices.set_mic(false);
+        devices.choose_mic(MicChoice::Device("Headset".into()));
+        devices.apply_mic();
+        assert!(devices.handle(&report(&devices, DeviceState::Running("Headset".into())), now));
+        devices.handle_list(now, &list(&["Built in", "Headset"]));
+        devices
+    }
+
+    #[test]
+    fn a_chosen_microphone_that_goes_is_replaced_by_the_default_and_taken_again_when_it_is_back() {
+        let now = Instant::now();
+        let after = |seconds| now + Duration::from_secs(seconds);
+        let mut devices = headset(now);
+        assert!(devices.handle(&report(&devices, DeviceState::Failed("gone".into())), after(5)));
+        assert_eq!(devices.take_notes(), [DeviceNote::Gone(DeviceKind::Mic, "Headset".into())]);
+        assert_eq!(devices.due_for_retry(after(5)), [DeviceKind::Mic], "the default is opened at once");
+        devices.apply_mic();
+        assert!(devices.handle(&report(&devices, DeviceState::Running("Built in".into())), after(5)));
+        assert!(!devices.own().mic_on, "nothing was unmuted");
+        // A list that is older than the loss brings nothing back.
+        devices.handle_list(after(5), &list(&["Built in", "Headset"]));
+        devices.handle_list(after(7), &list(&["Built in"]));
+        assert!(devices.due_for_retry(after(7)).is_empty() && devices.take_notes().is_empty());
+        devices.handle_list(after(60), &list(&["Built in", "Headset"]));
+        assert_eq!(devices.take_notes(), [DeviceNote::Back(DeviceKind::Mic, "Headset".into())]);
+        assert_eq!(devices.due_for_retry(after(60)), [DeviceKind::Mic]);
+        devices.apply_mic();
+        assert!(devices.mic.instead.is_none() && !devices.own().mic_on);
+    }
+
+    #[test]
+    fn a_chosen_microphone_that_is_there_and_does_not_work_is_not_tried_back_and_forth() {
+        let now = Instant::now();
+        let after = |seconds| now + Duration::from_secs(seconds);
+        let mut devices = headset(now);
+        devices.handle(&report(&devices, DeviceState::Failed("busy".into())), after(1));
+        devices.due_for_retry(after(1));
+        devices.apply_mic();
+        devices.handle(&report(&devices, DeviceState::Running("Built in".into())), after(1));
+        devices.take_notes();
+        for n in 2..100 {
+            devices.handle_list(after(n), &list(&["Built in", "Headset"]));
+            assert!(devices.due_for_retry(after(n)).is_empty() && devices.take_notes().is_empty());
+        }
+        devices.choose_mic(MicChoice::Device("Headset".into()));
+        assert!(devices.mic.instead.is_none(), "choosing it again tries it again");
+    }
+
+    #[test]
+    fn a_default_that_fails_is_tried_as_soon_as_there_is_a_device_again() {
+        let now = Instant::now();
+        let after = |seconds| now + Duration::from_secs(seconds);
+        let mut devices = devices();
+        devices.choose_mic(MicChoice::Default);
+        devices.apply_mic();
+        devices.handle_list(now, &list(&[]));
+        devices.handle(&report(&devices, DeviceState::Failed("no server".into())), now);
+        assert!(devices.take_notes().is_empty() && devices.due_for_retry(after(1)).is_empty());
+        devices.handle_list(after(1), &list(&["Built in"]));
+        assert_eq!(devices.due_for_retry(after(1)), [DeviceKind::Mic]);
     }
 }

@@ -124,6 +124,16 @@ impl OwnRelay {
         }
     }
 
+    /// The addresses of this machine are others than before: links offer the new ones, and router and local network are told
+    /// anew. (The relay listens on every address there is.)
+    pub(crate) fn handle_network(&mut self) {
+        let here = own_addresses();
+        if here != self.here {
+            self.here = here;
+            (self.mapping, self.announcement) = (None, None);
+        }
+    }
+
     pub(crate) fn set_mapping(&mut self, state: PortMapping) {
         if let Some(mapping) = &mut self.mapping {
             mapping.state = state;

@@ -22,6 +22,8 @@ pub(crate) enum Input {
     PortMapping(PortMapping),
     /// Where the local network says that the meeting's relay is.
     FoundOnLan(Vec<std::net::SocketAddr>),
+    /// This machine's network is another than before.
+    Network(crate::engine::network::NetworkChange),
     /// The relay inside the app runs, or does not.
     RelayStarted(Result<crate::engine::hosting::OwnRelay, String>),
 }

@@ -13,6 +13,8 @@ mod invites;
 mod links;
 pub mod measure;
 mod member;
+mod mending;
+mod network;
 mod outbox;
 mod peer_path;
 mod picture_in;

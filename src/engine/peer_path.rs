@@ -1,5 +1,6 @@
 //! One peer's path: a task that drives the WebRTC side, and one that carries sealed frames to it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,25 +9,24 @@ use tokio::task::JoinHandle;
 
 use crate::engine::hosting::own_addresses;
 use crate::engine::input::{Input, Inputs, PathNews};
+use crate::engine::mending::Mending;
+use crate::engine::network::NetworkChange;
 use crate::engine::outbox::{Outbox, PathInlet};
 use crate::engine::receiving::Inbound;
 use crate::engine::view::PeerId;
+use crate::transport::sdp::CandidateKind;
 use crate::transport::{Path, PathConfig, PathError, PathEvent, Role};
 
 /// Events of a path that may wait. Past that, media are dropped at the path, and counted there.
 const EVENTS: usize = 512;
 /// How often figures are taken.
 const STATS: Duration = Duration::from_secs(1);
-/// After a path broke, this long it may mend itself; then the offerer asks for an ICE restart. Each further one waits twice as
-/// long, so that slow signalling is not overtaken by the next.
-const RESTART_AFTER: Duration = Duration::from_secs(2);
-const RESTART_AT_MOST: Duration = Duration::from_secs(16);
-
 /// What the session asks of a path.
 enum Ask {
     Offer(String),
     Answer(String),
     Candidate(String),
+    Network(NetworkChange),
 }
 
 /// A path to one peer. Dropping it closes it.
@@ -76,6 +76,11 @@ impl PeerPath {
         self.ask(Ask::Candidate(line));
     }
 
+    /// This machine's network is another than before.
+    pub(crate) fn handle_network(&self, change: NetworkChange) {
+        self.ask(Ask::Network(change));
+    }
+
     fn ask(&self, ask: Ask) {
         if self.asks.try_send(ask).is_err() {
             tracing::warn!("a path has more to do than it can hold; something was left out");
@@ -109,27 +114,6 @@ struct Driver {
     tell: Teller,
 }
 
-/// A path that broke, and when it is to be sought anew.
-struct Broken {
-    since: Instant,
-    wait: Duration,
-}
-
-impl Broken {
-    fn now() -> Self {
-        Self { since: Instant::now(), wait: RESTART_AFTER }
-    }
-
-    /// True once after each wait.
-    fn restart_is_due(&mut self) -> bool {
-        let due = self.since.elapsed() >= self.wait;
-        if due {
-            *self = Self { since: Instant::now(), wait: (self.wait * 2).min(RESTART_AT_MOST) };
-        }
-        due
-    }
-}
-
 /// Closes the path whichever way its task ends.
 struct CloseOnDrop(Arc<Path>);
 
@@ -146,27 +130,32 @@ impl Driver {
         let offers = self.plan.role == Role::Offerer;
         let path = Arc::new(Path::new(self.plan.config.clone(), self.plan.role, events_in).await?);
         let _close = CloseOnDrop(path.clone());
+        let mut mending = Mending::new(offers);
         if offers {
             self.tell.news(PathNews::Offer(path.offer().await?));
+            mending.handle_offer_made(Instant::now());
         }
         let mut carrier: Option<AbortOnDrop> = None;
         let mut seconds = tokio::time::interval(STATS);
         seconds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-        let mut broken: Option<Broken> = None;
         loop {
             tokio::select! {
                 event = events.recv() => {
                     let Some(event) = event else { break };
                     match &event {
                         PathEvent::Connected => {
-                            broken = None;
+                            mending.handle_connected();
+                            // What was sent while the way was gone is missing over there.
+                            self.outbox.want_key_frame();
                             // Not before: a key frame sent into a path that is not there yet would be missed.
                             carrier.get_or_insert_with(|| {
                                 let inlet = self.outbox.add(self.plan.peer);
                                 AbortOnDrop(tokio::spawn(carry(path.clone(), inlet)))
                             });
                         }
-                        PathEvent::Disconnected | PathEvent::Failed => { broken.get_or_insert_with(Broken::now); }
+                        PathEvent::Quiet | PathEvent::Disconnected | PathEvent::Failed => {
+                            mending.handle_broken(Instant::now());
+                        }
                         _ => {}
                     }
                     let closed = matches!(event, PathEvent::RouteRefused(why) if why.closes());
@@ -179,7 +168,7 @@ impl Driver {
                 ask = asked.recv() => {
                     let Some(ask) = ask else { break };
                     // What a peer sends may be nonsense: that is no reason to end a path that works.
-                    if let Err(error) = self.handle_ask(&path, ask).await {
+                    if let Err(error) = self.handle_ask(&path, ask, &mut mending).await {
                         tracing::warn!(%error, "a peer's description or candidate was not usable");
                     }
                 }
@@ -191,13 +180,10 @@ impl Driver {
                     self.outbox.set_loss(self.plan.peer, stats.loss);
                     self.tell.news(PathNews::Stats(stats));
                     self.pass_on_wish(&path).await;
-                    if offers && broken.as_mut().is_some_and(Broken::restart_is_due) {
-                        path.set_bind(own_addresses());
-                        match path.restart().await {
-                            Ok(offer) => self.tell.news(PathNews::Offer(offer)),
-                            // No network just now, perhaps: the next try may find one.
-                            Err(error) => tracing::info!(%error, "no new path was offered"),
-                        }
+                }
+                () = sleep_until(mending.deadline()), if mending.deadline().is_some() => {
+                    if mending.is_due(Instant::now()) {
+                        self.seek_anew(&path, &mut mending).await;
                     }
                 }
             }
@@ -227,27 +213,69 @@ impl Driver {
             PathEvent::Connected => {
                 self.tell.news(PathNews::Connected);
             }
-            PathEvent::Disconnected => self.tell.news(PathNews::Disconnected),
+            PathEvent::Quiet | PathEvent::Disconnected => self.tell.news(PathNews::Disconnected),
             PathEvent::Failed => self.tell.news(PathNews::Failed),
             PathEvent::RouteChanged(route) => self.tell.news(PathNews::Route(route)),
             PathEvent::RouteRefused(why) => self.tell.news(PathNews::Refused(why)),
         }
     }
 
-    async fn answer(&self, path: &Path, sdp: &str) -> Result<(), PathError> {
-        // A second offer means that the path broke: this side's addresses may be others than before, too.
-        path.set_bind(own_addresses());
-        self.tell.news(PathNews::Answer(path.accept_offer(sdp).await?));
-        Ok(())
+    /// The addresses to look for a way on. Without any the driver would end, so the old sockets stay until there are some.
+    fn own_addresses(&self) -> Option<Vec<IpAddr>> {
+        let config = &self.plan.config;
+        let (own, here) = (own_addresses(), config.allow_loopback || config.bind.iter().all(IpAddr::is_loopback));
+        (here || own.iter().any(|ip| !ip.is_loopback())).then_some(own)
     }
 
-    async fn handle_ask(&self, path: &Path, ask: Ask) -> Result<(), PathError> {
+    /// Makes an offer that restarts ICE, on the addresses as they are now.
+    async fn seek_anew(&self, path: &Path, mending: &mut Mending) {
+        let Some(own) = self.own_addresses() else {
+            tracing::debug!("there is no network to look for a path on");
+            return mending.handle_no_offer(Instant::now());
+        };
+        path.set_bind(own);
+        match path.restart().await {
+            Ok(offer) => {
+                self.tell.news(PathNews::Offer(offer));
+                mending.handle_offer_made(Instant::now());
+            }
+            Err(error) => {
+                tracing::info!(%error, "no new path was offered");
+                mending.handle_no_offer(Instant::now());
+            }
+        }
+    }
+
+    async fn handle_ask(&self, path: &Path, ask: Ask, mending: &mut Mending) -> Result<(), PathError> {
         match ask {
-            Ask::Offer(sdp) => self.answer(path, &sdp).await?,
-            Ask::Answer(sdp) => path.accept_answer(&sdp).await?,
+            Ask::Offer(sdp) => {
+                // A second offer means that the path broke: this side's addresses may be others than before, too.
+                if let Some(own) = self.own_addresses() {
+                    path.set_bind(own);
+                }
+                self.tell.news(PathNews::Answer(path.accept_offer(&sdp).await?));
+                mending.handle_offer(Instant::now());
+            }
+            Ask::Answer(sdp) if mending.handle_answer(Instant::now()) => path.accept_answer(&sdp).await?,
+            Ask::Answer(_) => tracing::debug!("an answer to an older offer was left out"),
             Ask::Candidate(line) => path.add_candidate(&line).await?,
+            Ask::Network(change) => {
+                let route = path.stats().await.pair;
+                // A relayed or reflexive address says nothing of the interface behind it.
+                let own = route.filter(|route| route.local_kind == CandidateKind::Host).map(|route| route.local.ip());
+                if mending.handle_network(Instant::now(), change.breaks(own)) {
+                    self.tell.news(PathNews::Disconnected);
+                }
+            }
         }
         Ok(())
+    }
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -8,10 +8,12 @@ use tokio::sync::mpsc;
 
 use crate::crypto::identity::IdentityKey;
 use crate::crypto::safety;
+use crate::engine::hosting::own_addresses;
 use crate::engine::input::{Input, Inputs, PathNews};
 use crate::engine::invites::Invites;
 use crate::engine::measure::Measurements;
 use crate::engine::member::{Member, Shown};
+use crate::engine::network::{NetworkChange, NetworkMonitor};
 use crate::engine::outbox::Outbox;
 use crate::engine::peer_path::{PathPlan, PeerPath};
 use crate::engine::picture_in::DecoderTap;
@@ -29,7 +31,7 @@ use crate::protocol::relay_address::RelayAddress;
 use crate::protocol::roster::MemberRole;
 use crate::rendezvous::client::{RelayClient, RelayEvent};
 use crate::rendezvous::lan;
-use crate::transport::{Limits, PathConfig, Role};
+use crate::transport::{Limits, PathConfig, Role, RouteRefusal};
 
 /// Bits a second for 720 lines at 30 pictures a second; other sizes in proportion.
 const BITRATE_720P30: u64 = 2_000_000;
@@ -108,6 +110,7 @@ pub(crate) struct Room {
     pub(crate) outbox: Option<Arc<Outbox>>,
     pub(crate) video: Option<VideoSender>,
     sought_on_lan: bool,
+    _network: NetworkMonitor,
     own_identity: IdentityKey,
     own_index: u16,
     /// What sealed frames are bound to.
@@ -171,6 +174,7 @@ impl Room {
             outbox: None,
             video: None,
             sought_on_lan: false,
+            _network: NetworkMonitor::start(around.inputs.clone()),
             own_identity: around.own_identity,
             own_index: 0,
             meeting_id: [0; 32],
@@ -214,6 +218,7 @@ impl Room {
         match event {
             RelayEvent::Up { url, others, .. } => {
                 self.relay_view.connected = true;
+                self.sought_on_lan = false;
                 self.relay_view.tls = url.starts_with("wss:");
                 self.relay_view.sees.others = others.len();
                 // Of several in a link, the one that is in use.
@@ -259,6 +264,19 @@ impl Room {
                 Err(error) => tracing::debug!(%error, "the local network could not be asked"),
             }
         });
+    }
+
+    /// This machine's network is another than before: the relay and every path whose way is gone are sought at once. What is
+    /// muted stays muted: nothing here touches a device.
+    pub(crate) fn handle_network(&mut self, change: &NetworkChange) {
+        tracing::info!(gone = change.gone.len(), came = change.came, slept = change.slept, "the network changed");
+        self.reach.bind = own_addresses();
+        // A machine that moved may be where the host is.
+        self.sought_on_lan = false;
+        self.relay.hurry();
+        for path in self.members.iter().filter_map(|member| member.path.as_ref()) {
+            path.handle_network(change.clone());
+        }
     }
 
     /// Hands the relay what the protocol wants sent, and settles what it says. Call after every call into `meeting`.
@@ -644,7 +662,13 @@ impl Room {
             }
             PathNews::Route(route) => member.route = Some(self.reach.routes.shown(&route)),
             PathNews::Refused(why) => {
-                member.refused = Some(words::route_refusal(why));
+                let certificate = Some(words::route_refusal(RouteRefusal::TurnCertificate));
+                // That no address came is what follows from it, and a way that stands needs no TURN server.
+                let follows = why == RouteRefusal::NoRelay && member.refused == certificate;
+                let idle = why == RouteRefusal::TurnCertificate && member.link == PeerLink::Live;
+                if !follows && !idle {
+                    member.refused = Some(words::route_refusal(why));
+                }
                 if why.closes() && member.link == PeerLink::Live {
                     member.link = PeerLink::Reconnecting;
                 }

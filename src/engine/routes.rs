@@ -1,9 +1,13 @@
 //! Which relays and ways a meeting may use, as the settings say: settled before anybody is contacted, and kept for the
 //! whole of it.
 
+use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use zeroize::Zeroizing;
 
 use crate::engine::pins::{self, PinError, Pins};
@@ -12,10 +16,14 @@ use crate::protocol::relay_address::RelayAddress;
 use crate::rendezvous::client::AddressGuard;
 use crate::settings::Settings;
 use crate::transport::sdp::CandidateKind;
-use crate::transport::{self, RouteGuard, RoutePolicy, TurnServer};
+use crate::transport::{self, RouteGuard, RoutePolicy, TurnServer, TurnTransport, TurnTrust};
 
-/// UDP port of a TURN server when the settings name none (RFC 8656 section 18).
+/// Ports of a TURN server when the settings name none (RFC 8656 section 18): over UDP and TCP, and over TLS.
 const TURN_PORT: u16 = 3478;
+const TURNS_PORT: u16 = 5349;
+/// Longest file with a certificate authority, in bytes, and most certificates in it.
+const LONGEST_AUTHORITY: u64 = 256 * 1024;
+const MAX_AUTHORITIES: usize = 32;
 
 /// Why a meeting is not entered, with nobody contacted.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +35,9 @@ pub enum RouteDenied {
     /// The setting names no TURN server.
     #[error("{0:?} names no TURN server")]
     Turn(String),
+    /// The file with the TURN server's certificate authority cannot be used.
+    #[error("no certificate authority can be read from {0:?}")]
+    TurnAuthority(PathBuf),
     /// The TURN server is not among the pinned relays.
     #[error("the TURN server {0} is not among the relays that may be used")]
     TurnNotPinned(String),
@@ -70,12 +81,17 @@ impl Routes {
         let pins = Arc::new(Pins::from_settings(settings)?);
         let mut turn = Vec::new();
         if let Some(wanted) = &settings.turn {
-            let (host, port) = turn_address(&wanted.server).ok_or_else(|| RouteDenied::Turn(wanted.server.clone()))?;
+            let (host, port, transport) =
+                turn_address(&wanted.server).ok_or_else(|| RouteDenied::Turn(wanted.server.clone()))?;
             if !pins.allows_relay(&host) {
                 return Err(RouteDenied::TurnNotPinned(host));
             }
+            let transport = match (transport, &wanted.authority) {
+                (TurnTransport::Tls(_), Some(file)) => TurnTransport::Tls(authorities(file)?),
+                (transport, _) => transport,
+            };
             let password = Zeroizing::new(wanted.password.clone());
-            turn.push(TurnServer { host, port, user: wanted.user.clone(), password });
+            turn.push(TurnServer { host, port, transport, user: wanted.user.clone(), password });
         }
         if settings.hide_address && turn.is_empty() {
             return Err(RouteDenied::NoTurn);
@@ -171,10 +187,20 @@ impl Routes {
         !self.hide && self.pins.relays().is_empty() && !self.pins.restricts_addresses()
     }
 
+    /// How the TURN server of this side is reached.
+    fn relay_transport(&self) -> Option<view::RelayTransport> {
+        Some(match self.turn.first()?.transport {
+            TurnTransport::Tcp => view::RelayTransport::Tcp,
+            TurnTransport::Tls(_) => view::RelayTransport::Tls,
+            _ => view::RelayTransport::Udp,
+        })
+    }
+
     /// A route as it is shown.
     pub(crate) fn shown(&self, route: &transport::Route) -> view::Route {
         view::Route {
             relayed: route.relayed,
+            relay_transport: (route.local_kind == CandidateKind::Relay).then(|| self.relay_transport()).flatten(),
             local: route.local.to_string(),
             remote: route.remote.to_string(),
             local_kind: kind(route.local_kind),
@@ -192,24 +218,56 @@ fn kind(kind: CandidateKind) -> view::RouteKind {
     }
 }
 
-/// Reads `turn.example`, `turn.example:3478`, `192.0.2.1:3478` or `[2001:db8::1]:3478`.
-fn turn_address(text: &str) -> Option<(String, u16)> {
+/// The certificates of a file: those to trust, in place of the public ones.
+fn authorities(file: &Path) -> Result<TurnTrust, RouteDenied> {
+    let read = || {
+        let mut bytes = Vec::new();
+        std::fs::File::open(file).ok()?.take(LONGEST_AUTHORITY).read_to_end(&mut bytes).ok()?;
+        let found: Vec<_> =
+            CertificateDer::pem_slice_iter(&bytes).take(MAX_AUTHORITIES).collect::<Result<_, _>>().ok()?;
+        (!found.is_empty()).then(|| TurnTrust::Authorities(Arc::new(found)))
+    };
+    read().ok_or_else(|| RouteDenied::TurnAuthority(file.to_owned()))
+}
+
+/// Reads a URL of RFC 7065, `turn:HOST[:PORT][?transport=udp|tcp]` or `turns:HOST[:PORT][?transport=tcp]`, or the part after
+/// the scheme alone: `turn.example`, `turn.example:3478`, `192.0.2.1:3478` or `[2001:db8::1]:3478`, over UDP.
+fn turn_address(text: &str) -> Option<(String, u16, TurnTransport)> {
     let text = text.trim();
-    let (host, port) = if let Ok(address) = text.parse::<SocketAddr>() {
+    let scheme = |name: &str| {
+        let (head, rest) = text.split_at_checked(name.len())?;
+        head.eq_ignore_ascii_case(name).then_some(rest)
+    };
+    let (tls, rest) = match (scheme("turns:"), scheme("turn:")) {
+        (Some(rest), _) => (true, rest),
+        (None, Some(rest)) => (false, rest),
+        (None, None) => (false, text),
+    };
+    let (place, transport) = match rest.split_once('?') {
+        None => (rest, None),
+        Some((place, query)) => (place, Some(query.strip_prefix("transport=")?)),
+    };
+    let (transport, default) = match (tls, transport) {
+        (false, None | Some("udp")) => (TurnTransport::Udp, TURN_PORT),
+        (false, Some("tcp")) => (TurnTransport::Tcp, TURN_PORT),
+        (true, None | Some("tcp")) => (TurnTransport::Tls(TurnTrust::Public), TURNS_PORT),
+        _ => return None,
+    };
+    let (host, port) = if let Ok(address) = place.parse::<SocketAddr>() {
         (address.ip().to_string(), address.port())
-    } else if text.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() {
-        (text.to_owned(), TURN_PORT)
+    } else if place.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() {
+        (place.to_owned(), default)
     } else {
-        match text.rsplit_once(':') {
+        match place.rsplit_once(':') {
             Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => {
                 (host.to_owned(), port.parse().ok()?)
             }
             Some(_) => return None,
-            None => (text.to_owned(), TURN_PORT),
+            None => (place.to_owned(), default),
         }
     };
     let address = RelayAddress::new(&host, port, false).ok()?;
-    Some((address.host().to_owned(), address.port()))
+    Some((address.host().to_owned(), address.port(), transport))
 }
 
 #[cfg(test)]
@@ -218,7 +276,7 @@ mod tests {
     use crate::settings::Turn;
 
     fn turn(server: &str) -> Option<Turn> {
-        Some(Turn { server: server.into(), user: "u".into(), password: "p".into() })
+        Some(Turn { server: server.into(), user: "u".into(), password: "p".into(), authority: None })
     }
 
     fn hiding(only_relays: &[&str]) -> Settings {
@@ -233,14 +291,23 @@ mod tests {
     #[test]
     fn a_turn_server_is_a_host_and_a_port() {
         let of = |text: &str| turn_address(text);
-        assert_eq!(of("Turn.Example"), Some(("turn.example".into(), 3478)));
-        assert_eq!(of(" turn.example:5000 "), Some(("turn.example".into(), 5000)));
-        assert_eq!(of("192.0.2.1"), Some(("192.0.2.1".into(), 3478)));
-        assert_eq!(of("[2001:db8::1]:99"), Some(("2001:db8::1".into(), 99)));
-        assert_eq!(of("2001:db8::1"), Some(("2001:db8::1".into(), 3478)));
+        let udp = |host: &str, port: u16| Some((host.to_owned(), port, TurnTransport::Udp));
+        assert_eq!(of("Turn.Example"), udp("turn.example", 3478));
+        assert_eq!(of(" turn.example:5000 "), udp("turn.example", 5000));
+        assert_eq!(of("192.0.2.1"), udp("192.0.2.1", 3478));
+        assert_eq!(of("[2001:db8::1]:99"), udp("2001:db8::1", 99));
+        assert_eq!(of("2001:db8::1"), udp("2001:db8::1", 3478));
+        assert_eq!(of("turn:turn.example?transport=udp"), udp("turn.example", 3478));
+        assert_eq!(of("turn:turn.example?transport=tcp"), Some(("turn.example".into(), 3478, TurnTransport::Tcp)));
+        let tls = TurnTransport::Tls(TurnTrust::Public);
+        assert_eq!(of("turns:turn.example"), Some(("turn.example".into(), 5349, tls.clone())));
+        assert_eq!(of("TURNS:[2001:db8::1]:443?transport=tcp"), Some(("2001:db8::1".into(), 443, tls)));
         for bad in [
             "",
-            "turn:turn.example",
+            "turns:",
+            "turns:turn.example?transport=udp",
+            "turn:turn.example?transport=sctp",
+            "turn:turn.example?password=x",
             "turns://turn.example",
             "turn.example:0",
             "turn.example:x",
@@ -255,10 +322,28 @@ mod tests {
     fn hiding_without_a_turn_server_is_refused_before_anything_begins() {
         let settings = Settings { turn: None, ..hiding(&[]) };
         assert!(matches!(Routes::from_settings(&settings), Err(RouteDenied::NoTurn)));
-        let settings = Settings { turn: turn("turn:x"), ..hiding(&[]) };
+        let settings = Settings { turn: turn("turn:x:y"), ..hiding(&[]) };
         assert!(matches!(Routes::from_settings(&settings), Err(RouteDenied::Turn(_))));
         let policy = Routes::from_settings(&hiding(&[])).unwrap().policy();
         assert!(policy.relay_only && policy.turn.len() == 1);
+    }
+
+    #[test]
+    fn an_authority_that_cannot_be_read_is_no_reason_to_trust_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("authority.pem");
+        let with = |server: &str| {
+            let turn = turn(server).map(|turn| Turn { authority: Some(file.clone()), ..turn });
+            Routes::from_settings(&Settings { turn, ..Settings::default() })
+        };
+        assert!(matches!(with("turns:turn.example"), Err(RouteDenied::TurnAuthority(_))), "no file");
+        std::fs::write(&file, "nothing").unwrap();
+        assert!(matches!(with("turns:turn.example"), Err(RouteDenied::TurnAuthority(_))), "no certificate");
+        assert!(with("turn.example").is_ok(), "without TLS there is nothing to trust");
+        let certificate = rcgen::generate_simple_self_signed(vec!["turn.example".into()]).unwrap().cert;
+        std::fs::write(&file, certificate.pem()).unwrap();
+        let trust = TurnTrust::Authorities(Arc::new(vec![certificate.der().clone()]));
+        assert_eq!(with("turns:turn.example").unwrap().policy().turn[0].transport, TurnTransport::Tls(trust));
     }
 
     #[test]

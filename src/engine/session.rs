@@ -23,7 +23,7 @@ use crate::media;
 use crate::media::device::{CameraChoice, DeviceList, MicChoice};
 use crate::protocol::invite::Invite;
 use crate::protocol::meeting::{Departure, End, Meeting};
-use crate::rendezvous::client::{RelayClient, RelayEvent, TlsTrust};
+use crate::rendezvous::client::{RelayClient, RelayClientError, RelayEvent, TlsTrust};
 use crate::rendezvous::local;
 use crate::settings::Settings;
 
@@ -202,13 +202,13 @@ impl Session {
             }
             Command::ChooseMic(choice) => {
                 self.change_settings(|settings| settings.mic = Some(choice.to_string()));
-                self.devices.mic_choice = choice;
+                self.devices.choose_mic(choice);
                 self.bind_mic();
                 self.announce_media(now);
             }
             Command::ChooseSpeaker(choice) => {
                 self.change_settings(|settings| settings.speaker = Some(choice.to_string()));
-                self.devices.speaker_choice = choice;
+                self.devices.choose_speaker(choice);
                 self.bind_speaker();
             }
             Command::RefreshDevices => self.look_for_devices(),
@@ -305,6 +305,13 @@ impl Session {
         if let Some(room) = self.room() {
             room.handle_relay(now, event);
         }
+        // The host's app may have moved to another address, and its relay with it. A connection that broke says nothing yet;
+        // an attempt that failed does.
+        if let (Some(error), Place::Meeting(room)) = (&lost, &mut self.place)
+            && *error != RelayClientError::Lost
+        {
+            room.seek_on_lan();
+        }
         if up {
             self.handle_relay_up(now);
         } else if let (Some(error), Place::Connecting { room, step }) = (lost, &mut self.place) {
@@ -321,7 +328,7 @@ impl Session {
 
     /// The host's addresses have changed since the link was made, and the local network knows the new ones.
     fn handle_found_on_lan(&mut self, addresses: Vec<std::net::SocketAddr>) {
-        if let Place::Connecting { room, .. } = &mut self.place
+        if let Place::Connecting { room, .. } | Place::Meeting(room) = &mut self.place
             && !room.relay_view.connected
             && !addresses.is_empty()
         {
@@ -470,8 +477,13 @@ impl Session {
                 if self.devices.handle(&report, now) {
                     self.announce_media(now);
                 }
+                self.tell_of_devices();
             }
-            Input::DeviceList(list) => self.device_list = Arc::new(list),
+            Input::DeviceList(list) => {
+                self.devices.handle_list(now, &list);
+                self.device_list = Arc::new(list);
+                self.tell_of_devices();
+            }
             Input::Path { peer, path, news } => {
                 if let Some(room) = self.room() {
                     room.handle_path(now, peer, path, news);
@@ -481,6 +493,15 @@ impl Session {
             Input::PortMapping(mapping) => {
                 if let Some(relay) = &mut self.own_relay {
                     relay.set_mapping(mapping);
+                }
+                self.apply_reachability();
+            }
+            Input::Network(change) => {
+                if let Some(room) = self.room() {
+                    room.handle_network(&change);
+                }
+                if let Some(relay) = &mut self.own_relay {
+                    relay.handle_network();
                 }
                 self.apply_reachability();
             }
@@ -506,6 +527,12 @@ impl Session {
         if looked.is_none_or(|at| now - at >= DEVICE_POLL) {
             *looked = Some(now);
             self.look_for_devices();
+        }
+    }
+
+    fn tell_of_devices(&mut self) {
+        for note in self.devices.take_notes() {
+            self.toast(Tone::Neutral, words::device_note(&note));
         }
     }
 

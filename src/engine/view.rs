@@ -378,6 +378,8 @@ pub enum Verification {
 pub struct Route {
     /// Through a TURN relay rather than directly.
     pub relayed: bool,
+    /// If this side has media relayed: how its TURN server is reached.
+    pub relay_transport: Option<RelayTransport>,
     /// Own address and port as used.
     pub local: String,
     /// The peer's address and port as used.
@@ -388,6 +390,17 @@ pub struct Route {
     pub remote_kind: RouteKind,
     /// Country of the peer's address, a two-letter code; `None` without a table, or where it does not say.
     pub country: Option<String>,
+}
+
+/// How a TURN server is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RelayTransport {
+    /// Datagrams.
+    Udp,
+    /// A TCP stream in the clear.
+    Tcp,
+    /// A TLS stream.
+    Tls,
 }
 
 /// What an address of a route is.

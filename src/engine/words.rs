@@ -1,6 +1,7 @@
 //! Sentences for people. Errors are typed where they happen; here, and nowhere else, they are worded.
 
 use crate::engine::countries::TableError;
+use crate::engine::devices::{DeviceKind, DeviceNote};
 use crate::engine::pins::PinError;
 use crate::engine::routes::RouteDenied;
 use std::path::Path;
@@ -357,7 +358,11 @@ pub fn route_denied(error: &RouteDenied, relays: &[String]) -> String {
     match error {
         RouteDenied::Pin(error) => pin_error(error),
         RouteDenied::Turn(text) => format!(
-            "“{text}” is not the address of a TURN server, so nothing was contacted. Write it as turn.example or turn.example:3478."
+            "“{text}” is not the address of a TURN server, so nothing was contacted. Write it as turn.example or turn.example:3478, as turn:turn.example:3478?transport=tcp, or as turns:turn.example:5349."
+        ),
+        RouteDenied::TurnAuthority(file) => format!(
+            "No certificate can be read from {}, which is to say whom your TURN server's certificate must come from. Nothing was contacted.",
+            file.display()
         ),
         RouteDenied::TurnNotPinned(host) => format!(
             "The TURN server {host} is not among the relays that you allow ({allowed}), so nothing was contacted. Allow it, or name another."
@@ -420,10 +425,26 @@ pub(crate) fn route_refusal(refusal: RouteRefusal) -> String {
         RouteRefusal::NoPeerAddress => {
             "All their addresses lie outside the networks and countries that you allow.".into()
         }
+        RouteRefusal::TurnCertificate => {
+            "Your TURN server's certificate is not trusted, so nothing is sent to it. If the server is your own, name the file \
+             with its certificate authority in the settings."
+                .into()
+        }
         RouteRefusal::NoRelay => {
             "Your TURN server gave no address: it cannot be reached, is not allowed, or refuses the name and password."
                 .into()
         }
+    }
+}
+
+/// What became of a chosen device.
+pub(crate) fn device_note(note: &DeviceNote) -> String {
+    match note {
+        DeviceNote::Gone(kind, name) => {
+            let kind = if *kind == DeviceKind::Speaker { "speaker" } else { "microphone" };
+            format!("The {kind} {name} is gone. Your system's own choice is used until it is back.")
+        }
+        DeviceNote::Back(_, name) => format!("{name} is back, and used again."),
     }
 }
 

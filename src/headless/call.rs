@@ -10,7 +10,7 @@ use clap::Args;
 
 use crate::engine::event::Tone;
 use crate::engine::measure::{Measurements, Recordings};
-use crate::engine::view::{DeviceState, Notice, PeerLink, RouteKind, Stage};
+use crate::engine::view::{DeviceState, Notice, PeerLink, RelayTransport, RouteKind, Stage};
 use crate::engine::{self, Command, EngineOptions, Event, Handle, Intent, View};
 use crate::headless::report::{
     AudioReport, PeerReport, Percentiles, Report, RouteReport, Sent, VideoReport, process_cost,
@@ -509,6 +509,7 @@ fn report(measurements: &Measurements, held: bool) -> Report {
                 },
                 route: peer.route.map(|route| RouteReport {
                     relayed: route.relayed,
+                    relay_transport: route.relay_transport.map(transport),
                     local: route.local,
                     remote: route.remote,
                     local_kind: kind(route.local_kind),
@@ -534,6 +535,14 @@ fn report(measurements: &Measurements, held: bool) -> Report {
         cpu_seconds,
         rss_peak_mb,
         errors: measurements.errors(),
+    }
+}
+
+fn transport(transport: RelayTransport) -> &'static str {
+    match transport {
+        RelayTransport::Udp => "udp",
+        RelayTransport::Tcp => "tcp",
+        RelayTransport::Tls => "tls",
     }
 }
 

@@ -112,6 +112,8 @@ pub struct AudioReport {
 pub struct RouteReport {
     /// Through a TURN relay.
     pub relayed: bool,
+    /// How the own TURN server is reached: `udp`, `tcp` or `tls`; null if this side has nothing relayed.
+    pub relay_transport: Option<&'static str>,
     /// Own address and port.
     pub local: String,
     /// Theirs.

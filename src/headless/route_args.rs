@@ -16,7 +16,7 @@ pub struct RouteArgs {
     /// Send and receive through the TURN server only, and show others no address of this machine
     #[arg(long)]
     pub hide_address: bool,
-    /// TURN server to pass media on, over UDP
+    /// TURN server to pass media on: HOST:PORT over UDP, turn:HOST:PORT?transport=tcp over TCP, turns:HOST:PORT over TLS
     #[arg(long, value_name = "HOST:PORT")]
     pub turn: Option<String>,
     /// User name at the TURN server
@@ -25,6 +25,9 @@ pub struct RouteArgs {
     /// File whose first line is the password at the TURN server
     #[arg(long, value_name = "FILE", requires = "turn")]
     pub turn_password_file: Option<PathBuf>,
+    /// File with the certificate authority of your TURN server (PEM), if it has its own
+    #[arg(long, value_name = "FILE", requires = "turn")]
+    pub turn_ca: Option<PathBuf>,
     /// Use no other relay and TURN server than this (can be repeated)
     #[arg(long, value_name = "HOST")]
     pub only_relay: Vec<String>,
@@ -54,7 +57,7 @@ impl RouteArgs {
                 })
             })?;
             let user = self.turn_user.clone().unwrap_or_default();
-            out.turn = Some(Turn { server: server.clone(), user, password });
+            out.turn = Some(Turn { server: server.clone(), user, password, authority: self.turn_ca.clone() });
         }
         for (given, kept) in [
             (&self.only_relay, &mut out.only_relays),
@@ -98,10 +101,12 @@ mod tests {
             turn: Some("turn.example".into()),
             turn_user: Some("ana".into()),
             turn_password_file: Some(file),
+            turn_ca: Some("authority.pem".into()),
             only_network: vec!["192.0.2.0/24".into()],
             ..RouteArgs::default()
         };
-        let turn = Turn { server: "turn.example".into(), user: "ana".into(), password: "hush".into() };
+        let (server, user, password) = ("turn.example".into(), "ana".into(), "hush".into());
+        let turn = Turn { server, user, password, authority: Some("authority.pem".into()) };
         let expected = Settings { turn: Some(turn), only_networks: vec!["192.0.2.0/24".into()], ..kept.clone() };
         assert_eq!(args.applied_to(&kept).unwrap(), expected);
         let missing = RouteArgs { turn_password_file: Some("/nonexistent".into()), ..args };

@@ -24,6 +24,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::frames::{ClientFrame, ConnId, EVERYONE, MAX_FRAME, MAX_PAYLOAD, RefusedCode, RoomId, ServerFrame, VERSION};
+use super::local::still_stands;
 
 /// Most targets that are tried, and most socket addresses that they may stand for.
 const MAX_TARGETS: usize = 16;
@@ -41,6 +42,10 @@ const JOIN: Duration = Duration::from_secs(5);
 /// The client pings this often, and gives up on a connection from which nothing came for so long.
 const PING: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(25);
+/// A race is not begun anew sooner than this.
+const RACE: Duration = Duration::from_millis(500);
+/// After [`RelayClient::hurry`] the relay has this long to answer a ping.
+const PROBE: Duration = Duration::from_secs(2);
 /// One write may block this long.
 const WRITE: Duration = Duration::from_secs(15);
 /// Waits between attempts: doubling from the first to the last, each with jitter.
@@ -236,7 +241,8 @@ impl RelayClient {
         })
     }
 
-    /// Tries again at once instead of at the end of the wait: the network has changed.
+    /// The network has changed. A connection whose own address is gone, or from which nothing comes within two seconds, is
+    /// given up for another; one that is being sought is sought at once instead of at the end of the wait.
     pub fn hurry(&self) {
         self.hurry.notify_one();
     }
@@ -316,12 +322,16 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 type Socket = WebSocketStream<Box<dyn Stream>>;
 
-async fn attempt(target: &Target, address: SocketAddr, tls: &TlsConnector) -> Result<Socket, RelayClientError> {
+/// The socket, and this machine's end of it.
+type Opened = (Socket, Option<IpAddr>);
+
+async fn attempt(target: &Target, address: SocketAddr, tls: &TlsConnector) -> Result<Opened, RelayClientError> {
     let tcp = TcpStream::connect(address).await.map_err(|error| match error.kind() {
         io::ErrorKind::ConnectionRefused => RelayClientError::ConnectionRefused,
         _ => RelayClientError::Unreachable,
     })?;
     let _ = tcp.set_nodelay(true);
+    let own = tcp.local_addr().ok().map(|own| own.ip().to_canonical());
     let stream: Box<dyn Stream> = if target.tls {
         let name = ServerName::try_from(target.host.clone()).map_err(|_| RelayClientError::BadAddress)?;
         let connected = tls.connect(name, tcp).await;
@@ -339,7 +349,7 @@ async fn attempt(target: &Target, address: SocketAddr, tls: &TlsConnector) -> Re
         .max_message_size(Some(MAX_FRAME))
         .max_frame_size(Some(MAX_FRAME));
     match tokio_tungstenite::client_async_with_config(target.uri.clone(), stream, Some(config)).await {
-        Ok((socket, _)) => Ok(socket),
+        Ok((socket, _)) => Ok((socket, own)),
         Err(Error::Http(response)) => Err(match response.status() {
             StatusCode::SERVICE_UNAVAILABLE => RelayClientError::Refused(RefusedCode::TooManyConnections),
             StatusCode::TOO_MANY_REQUESTS => RelayClientError::Refused(RefusedCode::TooFast),
@@ -355,7 +365,7 @@ async fn race(
     targets: &[Target],
     tls: &TlsConnector,
     guard: &AddressGuard,
-) -> Result<(Socket, String), RelayClientError> {
+) -> Result<(Opened, String), RelayClientError> {
     let lookups = targets.iter().enumerate().map(|(index, target)| async move {
         let found = timeout(RESOLVE, tokio::net::lookup_host((target.host.as_str(), target.port))).await;
         let found = found.ok().and_then(Result::ok).into_iter().flatten();
@@ -416,6 +426,8 @@ impl Backoff {
 enum Stop {
     /// The connection; another attempt may follow.
     Down(RelayClientError),
+    /// The network under the connection is gone: another attempt follows at once.
+    Moved,
     /// Nobody wants it any more.
     Dropped,
 }
@@ -460,6 +472,10 @@ impl Driver {
             let why = match stop {
                 Stop::Dropped => return,
                 Stop::Down(why) => why,
+                Stop::Moved => {
+                    backoff.reset();
+                    RelayClientError::Lost
+                }
             };
             tracing::debug!(?why, "relay connection is down");
             if why.is_final() {
@@ -488,13 +504,19 @@ impl Driver {
 
     /// One connection, from the race to its end.
     async fn session(&mut self, targets: &[Target], tls: &TlsConnector) -> Result<std::convert::Infallible, Stop> {
-        let (socket, url) = {
+        let ((socket, own), url) = {
             let events = self.events.clone();
-            let guard = self.guard.clone();
+            let (guard, hurry) = (self.guard.clone(), self.hurry.clone());
             let mut raced = std::pin::pin!(race(targets, tls, &guard));
+            let mut began = Instant::now();
             loop {
                 tokio::select! {
                     won = &mut raced => break won?,
+                    // Attempts that began on the network of before would wait for their whole time.
+                    () = hurry.notified() => if began.elapsed() >= RACE {
+                        raced.set(race(targets, tls, &guard));
+                        began = Instant::now();
+                    },
                     () = events.closed() => return Err(Stop::Dropped),
                     sent = self.outgoing.recv() => if sent.is_none() { return Err(Stop::Dropped) },
                 }
@@ -541,6 +563,26 @@ impl Driver {
                 pinged.notify_one();
             }
         };
+        // The network has changed: whether this connection still stands, its own address tells, or an answer.
+        let probe = async {
+            loop {
+                hurry.notified().await;
+                let asked = Instant::now();
+                pinged.notify_one();
+                loop {
+                    if !still_stands(own) {
+                        return Err(Stop::Moved);
+                    }
+                    tokio::select! {
+                        () = sleep_until(asked + PROBE) => break,
+                        () = hurry.notified() => {}
+                    }
+                }
+                if *last.borrow() < asked {
+                    return Err(Stop::Moved);
+                }
+            }
+        };
         let write = async {
             loop {
                 let message = tokio::select! {
@@ -552,8 +594,6 @@ impl Driver {
                         }
                     },
                     () = pinged.notified() => Message::Ping(Bytes::new()),
-                    // The network has changed: whether this path still stands, an answer will tell.
-                    () = hurry.notified() => Message::Ping(Bytes::new()),
                 };
                 match timeout(WRITE, sink.send(message)).await {
                     Ok(Ok(())) => {}
@@ -569,6 +609,7 @@ impl Driver {
             end = read => end,
             end = write => end,
             end = listen => end,
+            end = probe => end,
             () = events.closed() => Err(Stop::Dropped),
         }
     }

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use if_addrs::Interface;
+use if_addrs::{IfOperStatus, Interface};
 
 use crate::relay::{Counters, RelayConfig, RelayError, RelayServer};
 
@@ -95,10 +95,43 @@ pub fn reachable_addresses() -> io::Result<Vec<IpAddr>> {
     Ok(rank(if_addrs::get_if_addrs()?))
 }
 
+/// Every address by which this machine can take part in a network now, sorted: the one list that tells whether the network
+/// has changed. Neither loopback nor link-local ones are in it.
+///
+/// # Errors
+/// The system doesn't tell its addresses.
+pub fn usable_addresses() -> io::Result<Vec<IpAddr>> {
+    let interfaces = if_addrs::get_if_addrs()?;
+    let mut found: Vec<IpAddr> = interfaces.iter().filter(|one| is_up(one)).map(Interface::ip).collect();
+    found.retain(|ip| order(*ip).is_some());
+    found.sort_unstable();
+    found.dedup();
+    Ok(found)
+}
+
+/// Whether a connection that began at `own` can still stand. An address that is gone takes its connections with it, and no
+/// packet says so. What is not known counts as standing.
+pub(super) fn still_stands(own: Option<IpAddr>) -> bool {
+    match own {
+        Some(own) if order(own).is_some() => usable_addresses().map_or(true, |all| all.contains(&own)),
+        _ => true,
+    }
+}
+
+/// An interface that is down keeps its addresses. Unix tells it by a flag that is missing (`IFF_RUNNING`), and the crate
+/// calls that unknown.
+fn is_up(interface: &Interface) -> bool {
+    match interface.oper_status {
+        IfOperStatus::Down => false,
+        IfOperStatus::Unknown => !cfg!(unix),
+        _ => true,
+    }
+}
+
 fn rank(interfaces: Vec<Interface>) -> Vec<IpAddr> {
     let mut ranked: Vec<(u8, IpAddr)> = interfaces
         .iter()
-        .filter(|interface| !matches!(interface.oper_status, if_addrs::IfOperStatus::Down))
+        .filter(|interface| is_up(interface))
         .filter_map(|interface| {
             let order = order(interface.ip())?;
             Some((if is_bridge(&interface.name) { order + 10 } else { order }, interface.ip()))
@@ -146,7 +179,7 @@ fn order(ip: IpAddr) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
-    use if_addrs::{IfAddr, IfOperStatus, Ifv4Addr, Ifv6Addr};
+    use if_addrs::{IfAddr, Ifv4Addr, Ifv6Addr};
 
     use super::*;
 
@@ -177,6 +210,16 @@ mod tests {
         ]);
         let expected = ["2001:db8::5", "203.0.113.5", "192.168.1.5", "fd00::5", "172.17.0.1"];
         assert_eq!(found, expected.map(|ip| ip.parse::<IpAddr>().unwrap()));
+    }
+
+    #[test]
+    fn an_interface_that_is_down_offers_nothing() {
+        let down = Interface { oper_status: IfOperStatus::Down, ..interface("eth0", "192.168.1.5") };
+        let not_running = Interface { oper_status: IfOperStatus::Unknown, ..interface("wlan0", "192.168.2.5") };
+        let found = rank(vec![down, not_running, interface("eth1", "192.168.3.5")]);
+        assert_eq!(found.last(), Some(&IpAddr::from([192, 168, 3, 5])));
+        assert!(!found.contains(&IpAddr::from([192, 168, 1, 5])));
+        assert_eq!(found.len(), if cfg!(unix) { 1 } else { 2 });
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::future::Future;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -18,17 +19,21 @@ use webrtc::runtime::{
 };
 
 use super::interceptors::Shared;
-use super::policy::RoutePolicy;
+use super::path::PathEvent;
+use super::policy::{RoutePolicy, RouteRefusal};
 use super::stats::add;
+use super::turn_stream::{StreamFault, StreamServer, Streams};
 
 /// Addresses of TURN servers that are remembered; one name stands for a few.
 const MAX_SERVERS: usize = 64;
 
 struct Rules {
     policy: RoutePolicy,
-    /// Where the TURN servers are, as far as the guard allows it.
-    turn: RwLock<Vec<SocketAddr>>,
+    /// Where the TURN servers are, as far as the guard allows it, and how those are reached that are not over UDP.
+    turn: RwLock<Vec<(SocketAddr, Option<StreamServer>)>>,
     shared: Arc<Shared>,
+    /// A fault of a certificate was told.
+    told: AtomicBool,
 }
 
 impl Rules {
@@ -36,7 +41,20 @@ impl Rules {
     fn passes(&self, own: IpAddr, other: SocketAddr) -> bool {
         self.policy.guard.allows(other.ip())
             && (self.policy.direct_from(own)
-                || self.turn.read().unwrap_or_else(PoisonError::into_inner).contains(&other))
+                || self.turn.read().unwrap_or_else(PoisonError::into_inner).iter().any(|(turn, _)| *turn == other))
+    }
+
+    /// The server at this address, if it is reached by a stream.
+    fn stream_server(&self, other: SocketAddr) -> Option<StreamServer> {
+        let turn = self.turn.read().unwrap_or_else(PoisonError::into_inner);
+        turn.iter().find(|(address, _)| *address == other)?.1.clone()
+    }
+
+    /// A certificate that is not trusted is for a person to know; what cannot be reached shows as what it is, no address.
+    fn handle_fault(&self, fault: StreamFault) {
+        if fault == StreamFault::Certificate && !self.told.swap(true, Ordering::Relaxed) {
+            let _ = self.shared.events.try_send(PathEvent::RouteRefused(RouteRefusal::TurnCertificate));
+        }
     }
 
     fn refuse(&self) {
@@ -46,13 +64,21 @@ impl Rules {
     /// Of what a name stands for, the addresses that may be used.
     fn learn(&self, host: &str, mut found: Vec<SocketAddr>) -> Vec<SocketAddr> {
         found.retain(|address| self.policy.guard.allows(address.ip()));
-        if self.policy.turn.iter().any(|server| server.lookup_name() == host) {
+        if let Some(server) = self.policy.turn.iter().find(|server| server.lookup_name() == host) {
+            let Ok(stream) = StreamServer::new(&server.host, &server.transport) else {
+                // Without certificates to trust there is no server.
+                self.handle_fault(StreamFault::Certificate);
+                return Vec::new();
+            };
             let mut turn = self.turn.write().unwrap_or_else(PoisonError::into_inner);
-            for address in &found {
-                if turn.len() < MAX_SERVERS && !turn.contains(address) {
-                    turn.push(*address);
+            found.retain(|address| {
+                let known = turn.iter().any(|(turn, _)| turn == address);
+                let room = turn.len() < MAX_SERVERS;
+                if !known && room {
+                    turn.push((*address, stream.clone()));
                 }
-            }
+                known || room
+            });
         } else if self.policy.relay_only {
             found.clear();
         }
@@ -64,11 +90,15 @@ impl Rules {
 pub(super) struct GuardedRuntime {
     inner: Arc<dyn Runtime>,
     rules: Arc<Rules>,
+    /// Where streams to TURN servers run.
+    tokio: tokio::runtime::Handle,
 }
 
 impl GuardedRuntime {
+    /// Must be called inside a tokio runtime.
     pub(super) fn new(inner: Arc<dyn Runtime>, policy: RoutePolicy, shared: Arc<Shared>) -> Self {
-        Self { inner, rules: Arc::new(Rules { policy, turn: RwLock::default(), shared }) }
+        let rules = Rules { policy, turn: RwLock::default(), shared, told: AtomicBool::new(false) };
+        Self { inner, rules: Arc::new(rules), tokio: tokio::runtime::Handle::current() }
     }
 }
 
@@ -92,7 +122,9 @@ impl Runtime for GuardedRuntime {
     fn wrap_udp_socket(&self, socket: std::net::UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
         let own = socket.local_addr()?.ip();
         let inner = self.inner.wrap_udp_socket(socket)?;
-        Ok(Arc::new(GuardedSocket { inner, own, rules: Arc::clone(&self.rules) }))
+        let rules = Arc::clone(&self.rules);
+        let streams = Streams::new(own, self.tokio.clone(), Arc::new(move |fault| rules.handle_fault(fault)));
+        Ok(Arc::new(GuardedSocket { inner, own, rules: Arc::clone(&self.rules), streams }))
     }
 
     fn wrap_tcp_listener(&self, _: std::net::TcpListener) -> io::Result<Arc<dyn AsyncTcpListener>> {
@@ -147,6 +179,7 @@ struct GuardedSocket {
     inner: Arc<dyn AsyncUdpSocket>,
     own: IpAddr,
     rules: Arc<Rules>,
+    streams: Streams,
 }
 
 impl fmt::Debug for GuardedSocket {
@@ -162,7 +195,16 @@ impl AsyncUdpSocket for GuardedSocket {
 
     fn poll_send(&self, cx: &mut Context<'_>, transmit: &Transmit<'_>) -> Poll<io::Result<usize>> {
         if self.rules.passes(self.own, transmit.destination) {
-            return self.inner.poll_send(cx, transmit);
+            let Some(server) = self.rules.stream_server(transmit.destination) else {
+                return self.inner.poll_send(cx, transmit);
+            };
+            let size = transmit.segment_size.unwrap_or(transmit.contents.len()).max(1);
+            for datagram in transmit.contents.chunks(size) {
+                if !self.streams.send(transmit.destination, &server, datagram) {
+                    self.rules.refuse();
+                }
+            }
+            return Poll::Ready(Ok(transmit.contents.len()));
         }
         self.rules.refuse();
         // Lost, as datagrams may be. An error would be taken for a broken socket.
@@ -175,10 +217,25 @@ impl AsyncUdpSocket for GuardedSocket {
         bufs: &mut [IoSliceMut<'_>],
         meta: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
+        if let (Some(buffer), Some(one)) = (bufs.first_mut(), meta.first_mut())
+            && let Poll::Ready((from, message)) = self.streams.poll_recv(cx)
+        {
+            *one = RecvMeta::default();
+            (one.addr, one.stride) = (from, 1);
+            match buffer.get_mut(..message.len()).filter(|_| self.rules.passes(self.own, from)) {
+                Some(place) => {
+                    place.copy_from_slice(&message);
+                    (one.len, one.stride) = (message.len(), message.len().max(1));
+                }
+                None => self.rules.refuse(),
+            }
+            return Poll::Ready(Ok(1));
+        }
         let received = self.inner.poll_recv(cx, bufs, meta);
         if let Poll::Ready(Ok(count)) = &received {
             for one in meta.iter_mut().take(*count) {
-                if !self.rules.passes(self.own, one.addr) {
+                // Nor does a server that is spoken to by a stream answer by datagram.
+                if !self.rules.passes(self.own, one.addr) || self.rules.stream_server(one.addr).is_some() {
                     self.rules.refuse();
                     // An empty datagram goes no further than the driver.
                     (one.len, one.stride) = (0, 1);
@@ -203,12 +260,18 @@ mod tests {
 
     use super::super::policy::{RouteGuard, TurnServer};
     use super::super::stats::get;
+    use super::super::turn_stream::TurnTransport;
     use super::*;
 
     /// A TURN server has a port of its own here: each test names another address, because tests run side by side.
     fn runtime(turn: &str, relay_only: bool, guard: RouteGuard) -> (GuardedRuntime, Arc<Shared>) {
-        let turn =
-            TurnServer { host: turn.into(), port: 3478, user: String::new(), password: Zeroizing::new(String::new()) };
+        let turn = TurnServer {
+            host: turn.into(),
+            port: 3478,
+            transport: TurnTransport::Udp,
+            user: String::new(),
+            password: Zeroizing::new(String::new()),
+        };
         let shared = Arc::new(Shared::new(tokio::sync::mpsc::channel(1).0, 1));
         let policy = RoutePolicy { relay_only, turn: vec![turn], guard };
         let inner = webrtc::runtime::default_runtime().unwrap();

@@ -25,9 +25,11 @@ pub mod reassembly;
 mod rtc;
 pub mod sdp;
 mod stats;
+pub mod turn_stream;
 mod watch;
 
 pub use bandwidth::{LimitedBy, Limits, Target};
 pub use path::{Path, PathConfig, PathError, PathEvent, Role};
 pub use policy::{PolicyError, RouteGuard, RoutePolicy, RouteRefusal, TurnServer};
 pub use stats::{PathStats, Route};
+pub use turn_stream::{TurnTransport, TurnTrust};

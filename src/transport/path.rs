@@ -68,7 +68,10 @@ pub enum PathEvent {
     Candidate(String),
     /// Media can flow: ICE and DTLS are through.
     Connected,
-    /// Nothing came for a while. It may recover by itself or by [`Path::restart`].
+    /// Media came steadily, and for a second none did, though ICE is content: a sign sooner than [`PathEvent::Disconnected`].
+    /// If they come again by themselves, [`PathEvent::Connected`] follows.
+    Quiet,
+    /// Nothing came for a while, and nothing is sent. It may recover by itself or by [`Path::restart`].
     Disconnected,
     /// The path will not recover by itself.
     Failed,

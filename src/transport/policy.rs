@@ -13,14 +13,17 @@ use zeroize::Zeroizing;
 
 use super::sdp::{CandidateKind, check_candidate};
 use super::stats::Route;
+use super::turn_stream::TurnTransport;
 
-/// A TURN server (RFC 8656), reached over UDP: the crate `webrtc` speaks it over nothing else.
+/// A TURN server (RFC 8656).
 #[derive(Clone, PartialEq, Eq)]
 pub struct TurnServer {
     /// Name or address; IPv6 without brackets.
     pub host: String,
-    /// UDP port.
+    /// Port.
     pub port: u16,
+    /// How it is reached.
+    pub transport: TurnTransport,
     /// Long-term user name (RFC 8489 section 9.2).
     pub user: String,
     /// Its password.
@@ -33,7 +36,8 @@ impl TurnServer {
         format!("{}:{}", self.host, self.port)
     }
 
-    /// The URL of RFC 7065.
+    /// The URL of RFC 7065. The crate `webrtc` speaks TURN over UDP alone: for it every server is one, and its datagrams to a
+    /// server that is reached otherwise go into a stream (`turn_stream`).
     pub(super) fn url(&self) -> String {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         format!("turn:{host}:{}?transport=udp", self.port)
@@ -119,6 +123,9 @@ pub enum RouteRefusal {
     /// No TURN server gave a relayed address, and the path must be relayed. The path stays: it can be tried again.
     #[error("no TURN server gave an address")]
     NoRelay,
+    /// The TURN server's certificate is not trusted, so nothing was sent to it. The path stays.
+    #[error("the TURN server's certificate is not trusted")]
+    TurnCertificate,
 }
 
 impl RouteRefusal {
@@ -246,6 +253,7 @@ mod tests {
         TurnServer {
             host: "turn.example".into(),
             port: 3478,
+            transport: TurnTransport::Udp,
             user: "u".into(),
             password: Zeroizing::new("hush".into()),
         }

@@ -17,12 +17,58 @@ use super::interceptors::Shared;
 use super::path::{Gathering, Named, PathEvent, header, lock};
 use super::policy::{RoutePolicy, RouteRefusal};
 use super::sdp::{CandidateKind, PT_VIDEO};
-use super::stats::Route;
+use super::stats::{Route, get};
 
 /// How often the route is looked at.
 const ROUTE_EVERY: Duration = Duration::from_secs(1);
 /// And while a connection waits for it.
 const ROUTE_SOON: Duration = Duration::from_millis(20);
+/// How often it is looked whether media still come.
+const FLOW_EVERY: Duration = Duration::from_millis(200);
+/// Sound comes fifty times a second whatever is heard or shown, so a second without any packet is no chance loss.
+const QUIET_AFTER: Duration = Duration::from_millis(1000);
+/// Packets in a second that count as a steady flow.
+const STEADY: u64 = 20;
+/// This program itself was held up if it looks so late; what came meanwhile may still wait in the socket.
+const LATE: Duration = Duration::from_millis(600);
+
+/// Whether the peer's media come steadily.
+#[derive(Default)]
+struct Flow {
+    packets: u64,
+    heard: Option<Instant>,
+    looked: Option<Instant>,
+    /// Packets since `counting`, to tell a steady flow.
+    counting: Option<(Instant, u64)>,
+    steady: bool,
+    quiet: bool,
+}
+
+impl Flow {
+    /// Looks at the count of packets received. Says when a steady flow ends (`true`) and when it begins again (`false`).
+    fn look(&mut self, now: Instant, packets: u64) -> Option<bool> {
+        let late = self.looked.replace(now).is_some_and(|at| now.saturating_duration_since(at) > LATE);
+        let came = packets > std::mem::replace(&mut self.packets, packets);
+        if came || late {
+            self.heard = Some(now);
+        }
+        let (since, before) = *self.counting.get_or_insert((now, packets));
+        if now.saturating_duration_since(since) >= QUIET_AFTER {
+            self.counting = Some((now, packets));
+            self.steady |= packets - before >= STEADY;
+        }
+        if came && std::mem::take(&mut self.quiet) {
+            return Some(false);
+        }
+        let silent = self.heard.is_some_and(|at| now.saturating_duration_since(at) >= QUIET_AFTER);
+        if self.steady && silent {
+            (self.steady, self.quiet) = (false, true);
+            self.counting = None;
+            return Some(true);
+        }
+        None
+    }
+}
 
 /// The part of a path that runs by itself until the path is closed.
 pub(super) struct Watch {
@@ -46,14 +92,25 @@ impl Watch {
         let mut known: Option<Route> = None;
         // ICE and DTLS are through, and nobody has been told.
         let mut waiting = false;
+        // ICE says that the way stands.
+        let mut stands = false;
+        let (mut flow, mut flow_tick) = (Flow::default(), tokio::time::interval(FLOW_EVERY));
+        flow_tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut tick = tokio::time::interval(ROUTE_EVERY);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let mut event = None;
             tokio::select! {
                 told = lifecycle.recv() => match told {
-                    Some(PathEvent::Connected) => waiting = true,
-                    Some(told) => event = Some(told),
+                    Some(PathEvent::Connected) => (waiting, stands) = (true, true),
+                    Some(told) => {
+                        if matches!(told, PathEvent::Disconnected | PathEvent::Failed) {
+                            (waiting, stands) = (false, false);
+                            // What cannot leave now is dropped, not kept: it would come late, and all at once.
+                            self.connected.store(false, Ordering::Release);
+                        }
+                        event = Some(told);
+                    }
                     None => return,
                 },
                 _ = tick.tick() => {
@@ -67,6 +124,11 @@ impl Watch {
                         event = Some(PathEvent::RouteRefused(RouteRefusal::NoRelay));
                     }
                 }
+                _ = flow_tick.tick() => match flow.look(Instant::now(), get(&self.shared.counters.packets_in)) {
+                    Some(true) if stands => event = Some(PathEvent::Quiet),
+                    Some(false) if stands => waiting = true,
+                    _ => continue,
+                },
                 () = tokio::time::sleep(ROUTE_SOON), if waiting => {}
             }
             let route = route(&self.sender, &self.named).await;
@@ -127,4 +189,46 @@ pub(super) fn check_rtt(report: &RTCStatsReport) -> Option<Duration> {
     let selected = &report.transport()?.selected_candidate_pair_id;
     let seconds = report.candidate_pairs().find(|pair| pair.stats.id == *selected)?.current_round_trip_time;
     Some(seconds).filter(|s| s.is_finite() && *s > 0.0 && *s < 60.0).map(Duration::from_secs_f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Looks every 200 ms; `packets` says how many have come by then. What was said, and when.
+    fn watch(millis: u64, packets: impl Fn(u64) -> u64) -> Vec<(u64, bool)> {
+        let (start, mut flow) = (Instant::now(), Flow::default());
+        let looks = (0..=millis).step_by(200);
+        looks.filter_map(|at| Some((at, flow.look(start + Duration::from_millis(at), packets(at))?))).collect()
+    }
+
+    #[test]
+    fn a_steady_flow_that_stops_is_noticed_within_a_second_and_a_half_and_so_is_its_return() {
+        let said = watch(12_000, |at| if at < 5000 { at / 20 } else { 250 + at.saturating_sub(8000) / 20 });
+        assert!(matches!(said[..], [(5800..=6400, true), (8200..=8400, false)]), "{said:?}");
+    }
+
+    #[test]
+    fn loss_of_nine_packets_in_ten_is_no_silence() {
+        assert_eq!(watch(30_000, |at| at / 200), []);
+        assert_eq!(watch(30_000, |at| if at < 5000 { at / 20 } else { 250 + (at - 5000) / 600 }), []);
+    }
+
+    #[test]
+    fn what_never_flowed_does_not_stop() {
+        assert_eq!(watch(30_000, |_| 0), []);
+        assert_eq!(watch(30_000, |at| at / 1000 * 2), [], "reports alone are no media");
+    }
+
+    #[test]
+    fn a_program_that_was_held_up_looks_twice() {
+        let (start, mut flow) = (Instant::now(), Flow::default());
+        let at = |millis| start + Duration::from_millis(millis);
+        for n in 0..20 {
+            assert_eq!(flow.look(at(n * 200), n * 10), None);
+        }
+        assert_eq!(flow.look(at(10_000), 190), None);
+        assert_eq!(flow.look(at(10_200), 190), None);
+        assert_eq!(flow.look(at(10_400), 400), None);
+    }
 }

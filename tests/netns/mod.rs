@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Far longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -131,11 +131,17 @@ impl Actor {
         Self { child, stdin, lines }
     }
 
+    /// Process number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The rest of the first line that starts with `word`.
     pub fn says(&self, word: &str) -> String {
         let mut seen = Vec::new();
+        let until = Instant::now() + PATIENCE;
         loop {
-            match self.lines.recv_timeout(PATIENCE) {
+            match self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok(line) => match line.find(word) {
                     Some(at) => return line[at + word.len()..].trim().to_owned(),
                     None => seen.push(line),

@@ -56,9 +56,23 @@ impl Internet {
         std::fs::write(file("counters"), COUNTERS).unwrap();
         router.shell(&format!("echo 1 > /proc/sys/net/ipv4/ip_forward; nft -f {}", file("counters")));
         std::fs::write(file("turn.conf"), "").unwrap();
+        // One authority that signed the server's certificate, and one that did not.
+        let authority = |name: &str| {
+            let mut parameters = rcgen::CertificateParams::new(Vec::new()).unwrap();
+            parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+            let key = rcgen::KeyPair::generate().unwrap();
+            std::fs::write(file(name), parameters.self_signed(&key).unwrap().pem()).unwrap();
+            rcgen::Issuer::new(parameters, key)
+        };
+        let (issuer, _) = (authority("authority.pem"), authority("stranger.pem"));
+        let key = rcgen::KeyPair::generate().unwrap();
+        let parameters = rcgen::CertificateParams::new(vec![SERVER.to_owned()]).unwrap();
+        std::fs::write(file("turn.pem"), parameters.signed_by(&key, &issuer).unwrap().pem()).unwrap();
+        std::fs::write(file("turn.key"), key.serialize_pem()).unwrap();
         let mut command = server.command("turnserver");
         command.args(["-c", &file("turn.conf"), "--userdb", &file("turndb"), "--pidfile", &file("pid")]);
-        command.args(["--log-file", "stdout", "--simple-log", "--no-cli", "--no-tls", "--no-dtls", "--no-tcp"]);
+        command.args(["--log-file", "stdout", "--simple-log", "--no-cli", "--no-dtls"]);
+        command.args(["--cert", &file("turn.pem"), "--pkey", &file("turn.key"), "--tls-listening-port", "5349"]);
         command.args(["--listening-ip", SERVER, "--relay-ip", SERVER, "--listening-port", "3478"]);
         command.args(["--lt-cred-mech", "--realm", "turn.test", "--user", "conclave:secret", "--fingerprint"]);
         let turn = Actor::start(command);
@@ -94,6 +108,16 @@ impl Internet {
     /// Packets that went straight from one home to the other, either way.
     pub fn datagrams_between_homes(&self) -> u64 {
         self.packets("ana_to_ben") + self.packets("ben_to_ana")
+    }
+
+    /// From now on neither home can send or get a datagram beyond its own network: TCP alone passes.
+    pub fn block_datagrams(&self) {
+        self.router.shell("nft add rule inet count forward meta l4proto udp drop");
+    }
+
+    /// A file that the test keeps.
+    pub fn file(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
     }
 
     pub fn datagrams_from_ana_to_ben(&self) -> u64 {

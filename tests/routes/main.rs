@@ -140,6 +140,54 @@ fn two_who_hide_meet_at_the_turn_server_and_never_learn_each_others_address() {
 }
 
 #[test]
+fn where_datagrams_are_blocked_media_take_a_stream_to_the_turn_server() {
+    let Some(internet) = Internet::new("stream") else { return };
+    internet.block_datagrams();
+    let authority = internet.file("authority.pem");
+    let rules = [
+        format!("relay_only turn={SERVER}:3478 over=tcp"),
+        format!("relay_only turn={SERVER}:5349 over=tls authority={authority}"),
+        // Nothing is hidden here: it is the one way left.
+        format!("turn={SERVER}:5349 over=tls authority={authority}"),
+    ];
+    for rules in &rules {
+        let mut pair = Pair::new(&internet, [rules, rules]);
+        for stats in media_flow(&mut pair) {
+            assert!(stats.contains(&format!(" local={SERVER}/Relay remote={SERVER}/Relay relayed=true")), "{stats}");
+        }
+        if rules.contains("relay_only") {
+            for (handed, own) in pair.handed.iter().zip([ANA, BEN]) {
+                assert!(handed.contains("typ relay raddr 0.0.0.0 rport 0"), "{handed}");
+                assert!(!handed.contains(own) && !handed.contains("127.0.0.1"), "{handed}");
+            }
+            assert_eq!(internet.datagrams_between_homes(), 0, "{rules}");
+        }
+        // Sought anew, it finds the same way.
+        let before = figure(&pair.stats(0), "port");
+        pair.actors[0].tell("RESTART");
+        let moved =
+            pair.until_stats(0, "another port at the server", |stats| ![0, before].contains(&figure(stats, "port")));
+        let mark = figure(&moved, "frames_in");
+        pair.until_stats(0, "more pictures", |stats| figure(stats, "frames_in") > mark + 20);
+    }
+}
+
+#[test]
+fn a_turn_server_whose_certificate_is_not_trusted_hears_nothing() {
+    let Some(internet) = Internet::new("certificate") else { return };
+    let stranger = internet.file("stranger.pem");
+    for trust in [String::new(), format!("authority={stranger}")] {
+        let rules = format!("relay_only turn={SERVER}:5349 over=tls {trust}");
+        let mut pair = Pair::new(&internet, [rules.trim(), "open"]);
+        pair.until("a refusal", |said| said[0].iter().any(|line| line == "REFUSED TurnCertificate"));
+        pair.until("the end of the search", |said| said[0].iter().any(|line| line == "REFUSED NoRelay"));
+        assert!(pair.said.iter().flatten().all(|line| line != "CONNECTED"), "{:?}", pair.said);
+        assert!(!pair.handed[0].contains("candidate:"), "{}", pair.handed[0]);
+    }
+    assert_eq!(internet.datagrams_between_homes(), 0, "no direct way was tried");
+}
+
+#[test]
 fn a_path_that_is_sought_anew_stays_hidden() {
     let Some(internet) = Internet::new("again") else { return };
     let (to_ana, to_ben) = (internet.listen(&internet.ana), internet.listen(&internet.ben));

@@ -6,13 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use conclave::transport::{Path, PathConfig, PathEvent, Role, RouteGuard, RoutePolicy, TurnServer};
+use conclave::transport::{
+    Path, PathConfig, PathEvent, Role, RouteGuard, RoutePolicy, TurnServer, TurnTransport, TurnTrust,
+};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
 use crate::netns::say;
 
-/// Plays `ROLE OWN-ADDRESS RULE…`, rules being `open`, `relay_only`, `turn=HOST:PORT`, `password=…`, `allow=IP,…` and
+/// Plays `ROLE OWN-ADDRESS RULE…`, rules being `open`, `relay_only`, `turn=HOST:PORT`, `over=tcp|tls`, `authority=FILE`, `password=…`, `allow=IP,…` and
 /// `revocable` (nothing but the own address is allowed any more once REVOKE was said).
 pub async fn play(arguments: &str) {
     let mut words = arguments.split(' ');
@@ -43,11 +47,21 @@ pub async fn play(arguments: &str) {
 fn policy(rules: Vec<&str>, own: IpAddr, revoked: &Arc<AtomicBool>) -> RoutePolicy {
     let value = |name: &str| rules.iter().find_map(|rule| rule.strip_prefix(name)?.strip_prefix('='));
     let password = value("password").unwrap_or("secret");
+    let transport = match (value("over"), value("authority")) {
+        (Some("tcp"), _) => TurnTransport::Tcp,
+        (Some("tls"), None) => TurnTransport::Tls(TurnTrust::Public),
+        (Some("tls"), Some(file)) => {
+            let found = CertificateDer::pem_file_iter(file).unwrap().map(Result::unwrap).collect();
+            TurnTransport::Tls(TurnTrust::Authorities(Arc::new(found)))
+        }
+        _ => TurnTransport::Udp,
+    };
     let turn = value("turn").map(|server| {
         let (host, port) = server.rsplit_once(':').unwrap();
         TurnServer {
             host: host.into(),
             port: port.parse().unwrap(),
+            transport,
             user: "conclave".into(),
             password: Zeroizing::new(password.into()),
         }

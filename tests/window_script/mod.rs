@@ -355,6 +355,7 @@ pub(crate) fn peer(name: &str) -> Peer {
         generation: 3,
         route: Some(Route {
             relayed: false,
+            relay_transport: None,
             local: "192.168.1.20:41234".to_owned(),
             remote: "192.0.2.7:50000".to_owned(),
             local_kind: RouteKind::Host,

@@ -3,7 +3,7 @@
 use egui::{Rect, Ui};
 
 use super::{person, relay_sight, side};
-use crate::engine::view::{Encryption, Meeting, Peer, PeerStats, Route, RouteKind, Verification};
+use crate::engine::view::{Encryption, Meeting, Peer, PeerStats, RelayTransport, Route, RouteKind, Verification};
 use crate::ui::app::{Cx, Sheet};
 use crate::ui::icons::Icon;
 use crate::ui::screens::reachability;
@@ -136,6 +136,8 @@ fn kind(route: &Route) -> &'static str {
     match (route.relayed, route.local_kind, route.remote_kind) {
         (false, ..) => strings::ROUTE_DIRECT,
         (true, RouteKind::Relay, RouteKind::Relay) => strings::ROUTE_RELAYED_BOTH,
+        (true, RouteKind::Relay, _) if route.relay_transport == Some(RelayTransport::Tcp) => strings::ROUTE_RELAYED_TCP,
+        (true, RouteKind::Relay, _) if route.relay_transport == Some(RelayTransport::Tls) => strings::ROUTE_RELAYED_TLS,
         (true, RouteKind::Relay, _) => strings::ROUTE_RELAYED_OWN,
         (true, _, RouteKind::Relay) => strings::ROUTE_RELAYED_THEIRS,
         (true, ..) => strings::ROUTE_RELAYED,

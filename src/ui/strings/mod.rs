@@ -220,6 +220,8 @@ words! {
     ROUTE_DIRECT = "Direct";
     ROUTE_RELAYED = "Through a relay";
     ROUTE_RELAYED_OWN = "Through your TURN server";
+    ROUTE_RELAYED_TCP = "Through your TURN server, over TCP";
+    ROUTE_RELAYED_TLS = "Through your TURN server, over TLS";
     ROUTE_RELAYED_THEIRS = "Through their TURN server";
     ROUTE_RELAYED_BOTH = "Through TURN servers on both sides";
     ADDRESS_HOST = "The device's own";
