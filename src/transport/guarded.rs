@@ -262,6 +262,8 @@ mod tests {
     use super::super::stats::get;
     use super::super::turn_stream::TurnTransport;
     use super::*;
+    use crate::transport::Limits;
+    use crate::transport::rtc::Ssrcs;
 
     /// A TURN server has a port of its own here: each test names another address, because tests run side by side.
     fn runtime(turn: &str, relay_only: bool, guard: RouteGuard) -> (GuardedRuntime, Arc<Shared>) {
@@ -272,7 +274,9 @@ mod tests {
             user: String::new(),
             password: Zeroizing::new(String::new()),
         };
-        let shared = Arc::new(Shared::new(tokio::sync::mpsc::channel(1).0, 1));
+        let ssrcs = Ssrcs { audio: 1, video: 2, rtx: 3 };
+        let events = tokio::sync::mpsc::channel(1).0;
+        let shared = Arc::new(Shared::new(events, ssrcs, std::time::Instant::now(), Limits::default()));
         let policy = RoutePolicy { relay_only, turn: vec![turn], guard };
         let inner = webrtc::runtime::default_runtime().unwrap();
         (GuardedRuntime::new(inner, policy, Arc::clone(&shared)), shared)

@@ -28,17 +28,21 @@ const WINDOW_TIME: Duration = Duration::from_millis(400);
 const LEAST_WINDOW: u64 = 12_000;
 /// A rate below this share of the best one is a drop, and the best one is sought again.
 const DROP: f64 = 0.75;
-/// How often it is sought: soon after the drop, and later.
-const SEEK_SOON: Duration = Duration::from_millis(2200);
-const SEEK_LATER: Duration = Duration::from_secs(6);
-const SOON: Duration = Duration::from_secs(75);
+/// How long after the drop it is sought, and how much longer each further time, up to a longest pause.
+const SEEK_FIRST: Duration = Duration::from_millis(2200);
+const SEEK_SLOWER: f64 = 1.4;
+const SEEK_LONGEST: Duration = Duration::from_millis(6500);
 /// After this it is forgotten.
-const FORGET: Duration = Duration::from_secs(300);
+const FORGET: Duration = Duration::from_secs(120);
 /// A sender with little to send looks this often whether more would go.
 const IDLE_SEEK: Duration = Duration::from_secs(8);
 /// Each probe that went through is followed by one of twice what it found.
 const PROBE_STEP: f64 = 2.0;
+/// A slower one would take too long.
+const LEAST_PROBE: f64 = 150e3;
 const PROBE_THROUGH: f64 = 0.7;
+/// One of which less arrived met a full link, perhaps somebody else's share of it: it counts for half.
+const PROBE_CLEAN: f64 = 0.85;
 /// No probe while the queue is longer than this.
 const QUIET_QUEUE: Duration = Duration::from_millis(35);
 /// No report for this long, beyond the round trip, while packets are under way: less is sent.
@@ -112,6 +116,7 @@ struct Goal {
     rate: f64,
     since: Instant,
     next: Instant,
+    pause: Duration,
 }
 
 /// The estimator. See the module's text.
@@ -195,14 +200,15 @@ impl Estimator {
         self.loss.loss()
     }
 
-    /// Fraction of the packets that the path loses whatever is sent, 0 to 1.
-    pub(super) fn own_loss(&self) -> f64 {
-        self.loss.own_loss()
-    }
-
     /// Time that packets wait on the way beyond the least seen lately.
     pub(super) fn queueing(&self) -> Duration {
         Duration::from_micros(self.queue.above_us.max(0) as u64)
+    }
+
+    /// Somebody else keeps the queue full.
+    #[cfg(test)]
+    pub(super) fn contested(&self) -> bool {
+        self.rival.rate().is_some()
     }
 
     /// The probe to send packets for now, and its rate in bit/s.
@@ -272,7 +278,14 @@ impl Estimator {
             self.on_acked(now, acked);
         }
         let acked = self.acked_bps();
-        self.loss.on_report(now, news.acked.len() as u32, news.lost, self.bps(), acked, self.queue.standing());
+        self.loss.on_report(
+            now,
+            news.acked.len() as u32,
+            news.lost,
+            self.bps(),
+            acked.filter(|_| !self.limited),
+            self.queue.standing(),
+        );
         self.rival.on_report(now, news.lost, self.rtt.unwrap_or(Duration::from_millis(100)), acked);
         self.on_outcome(now);
         self.follow_delay(now);
@@ -313,7 +326,7 @@ impl Estimator {
         // A full queue no longer grows, and the gradient is blind to it.
         let drained = self.drained_at.is_some_and(|at| now.saturating_duration_since(at) < DRAIN_EVERY);
         if standing > STANDING && !drained && !self.limited {
-            self.rival.on_drain(now, self.aimd.rate());
+            self.rival.on_drain(now, self.aimd.rate(), standing);
             self.drained_at = Some(now);
             usage = Usage::Over;
         }
@@ -338,7 +351,7 @@ impl Estimator {
         self.best = self.best.max(proven);
         match self.goal {
             None if rate < self.best * DROP && self.first_sent.is_some() && self.best > self.limits.start * 0.5 => {
-                self.goal = Some(Goal { rate: self.best, since: now, next: now + SEEK_SOON / 2 });
+                self.goal = Some(Goal { rate: self.best, since: now, next: now + SEEK_FIRST / 2, pause: SEEK_FIRST });
             }
             None => {
                 // A best rate that is not held fades.
@@ -362,12 +375,20 @@ impl Estimator {
             return;
         };
         let carried = carried.min(self.limits.most);
-        if first || carried > self.aimd.rate() {
-            self.aimd.set(now, carried.max(self.limits.least));
+        let rate = self.aimd.rate();
+        let through = carried / outcome.rate.min(self.limits.most);
+        let found = match through {
+            _ if first => carried.max(self.limits.least),
+            PROBE_CLEAN.. => carried,
+            PROBE_THROUGH.. => (carried + rate) / 2.0,
+            _ => 0.0,
+        };
+        if first || found > rate {
+            self.aimd.set(now, found);
         }
         self.remember_best(now);
         let wanted = self.goal.map_or(self.limits.most, |goal| goal.rate * 1.05).min(self.limits.most);
-        if carried >= outcome.rate.min(self.limits.most) * PROBE_THROUGH && carried < wanted * 0.93 {
+        if through >= PROBE_CLEAN && carried < wanted * 0.93 {
             self.prober.start(now, (carried * PROBE_STEP).min(wanted * 1.1));
         }
     }
@@ -381,7 +402,7 @@ impl Estimator {
         self.ticked = Some(now);
         let (lost, _) = self.history.expire(now);
         if lost > 0 {
-            self.loss.on_report(now, 0, lost, self.bps(), self.acked_bps(), self.queue.standing());
+            self.loss.on_report(now, 0, lost, self.bps(), None, self.queue.standing());
         }
         self.on_outcome(now);
         if self.silence_at.is_some_and(|at| at <= now) {
@@ -402,10 +423,9 @@ impl Estimator {
         }
         let rate = self.bps();
         if let Some(goal) = self.goal.filter(|goal| goal.next <= now) {
-            let soon = now.saturating_duration_since(goal.since) < SOON;
-            let next = now + if soon { SEEK_SOON } else { SEEK_LATER };
-            self.goal = Some(Goal { next, ..goal });
-            self.prober.start(now, (rate * PROBE_STEP).min(goal.rate * 1.1));
+            let pause = goal.pause.mul_f64(SEEK_SLOWER).min(SEEK_LONGEST);
+            self.goal = Some(Goal { next: now + goal.pause, pause, ..goal });
+            self.prober.start(now, (rate * PROBE_STEP).max(LEAST_PROBE).min(goal.rate * 1.1));
         } else if self.goal.is_none() && since(self.idle_since) != Duration::MAX && since(self.idle_since) > IDLE_SEEK {
             self.idle_since = Some(now);
             let enough = self.throughput.peak_bps().is_some_and(|peak| rate > peak * 2.0);

@@ -41,6 +41,8 @@ pub(super) struct LossBased {
     /// The path's own loss.
     own: f64,
     trial: Option<Trial>,
+    /// The rate was just lowered because of a full queue.
+    cooling: bool,
     loss: f64,
 }
 
@@ -56,11 +58,12 @@ impl LossBased {
     }
 
     /// Fraction of the packets the path loses whatever is sent, as far as known.
+    #[cfg(test)]
     pub(super) fn own_loss(&self) -> f64 {
         self.own
     }
 
-    /// Takes in a report. `rate` is the rate in force, `acked` what arrives, bit/s;
+    /// Takes in a report. `rate` is the rate in force, `acked` what arrives, if that says what the path carries, bit/s;
     /// `queueing` is how long packets wait on the way.
     pub(super) fn on_report(
         &mut self,
@@ -90,11 +93,15 @@ impl LossBased {
         let chance = 2.0 * (self.own.max(IGNORED) * (1.0 - self.own) / packets).sqrt();
         let too_much = loss > self.own + IGNORED + chance;
         if queue && loss > IGNORED {
-            // No experiment is needed: it is full.
+            // No experiment is needed: it is full. What was sent before the rate fell is still being lost for a while.
             self.trial = None;
-            self.bound = Some(acked.map_or(rate, |acked| acked.min(rate)).max(rate * 0.5) * 0.85);
+            self.cooling = !self.cooling;
+            if self.cooling {
+                self.bound = Some(acked.map_or(rate * 0.9, |acked| (acked * 0.85).clamp(rate * 0.5, rate)));
+            }
             return;
         }
+        self.cooling = false;
         if let Some(trial) = self.trial.take() {
             if loss < trial.loss * 0.6 || loss <= self.own + IGNORED {
                 // Less was sent and less was lost: that was the queue.

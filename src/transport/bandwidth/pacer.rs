@@ -161,7 +161,7 @@ impl Pacer {
         let passed = self.filled.map_or(PROBE_BURST, |at| now.saturating_duration_since(at)).as_secs_f64();
         self.filled = Some(now);
         self.budget = (self.budget + passed * rate).min(rate * burst.as_secs_f64());
-        self.repair_budget = (self.repair_budget + passed * rate * REPAIR_SHARE).min(REPAIR_BURST.max(rate * 0.05));
+        self.repair_budget = (self.repair_budget + passed * rate * REPAIR_SHARE).min(REPAIR_BURST.max(rate * 0.02));
     }
 
     /// The next packet to leave now. `repair` has the retransmissions, and what a probe is filled up with.
@@ -250,5 +250,87 @@ impl Packet {
     /// Bytes on the wire: with RTP's header, SRTP's tag, UDP's and IPv4's headers.
     pub(super) fn wire_bytes(&self) -> u32 {
         self.payload.len() as u32 + WIRE_BYTES
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+    const PACE: Pace = Pace { bps: 1e6, probe_bps: None, window: 1 << 20 };
+
+    fn frame(bytes: usize) -> Bytes {
+        Bytes::from(vec![3; bytes])
+    }
+
+    fn drain(pacer: &mut Pacer, repair: &mut Repair, from: Instant, ms: u32) -> Vec<(u32, Packet)> {
+        let mut out = Vec::new();
+        for at in 0..ms {
+            out.extend(std::iter::from_fn(|| pacer.poll(from + at * MS, PACE, repair)).map(|packet| (at, packet)));
+        }
+        out
+    }
+
+    #[test]
+    fn a_large_frame_leaves_evenly_at_twice_the_estimate() {
+        let (mut pacer, mut repair, start) = (Pacer::new(), Repair::new(), Instant::now());
+        assert_eq!(pacer.push(start, frame(25_000), true, 0, PACE.bps), Ok(true));
+        let sent = drain(&mut pacer, &mut repair, start, 200);
+        let last = sent.last().unwrap();
+        assert!((95..125).contains(&last.0), "{}", last.0);
+        assert!(last.1.marker && sent.len() == 22);
+        for at in 0..190 {
+            assert!(sent.iter().filter(|(t, _)| (at..at + 10).contains(t)).count() <= 4, "a burst at {at} ms");
+        }
+    }
+
+    #[test]
+    fn a_full_queue_takes_nothing_but_a_key_frame_when_it_is_short_again() {
+        let (mut pacer, mut repair, start) = (Pacer::new(), Repair::new(), Instant::now());
+        assert_eq!(pacer.push(start, frame(40_000), true, 0, PACE.bps), Ok(true), "one frame is always taken");
+        assert_eq!(pacer.push(start, frame(2000), false, 1, PACE.bps), Ok(false));
+        assert!(!pacer.key_wanted(start, PACE.bps));
+        let sent = drain(&mut pacer, &mut repair, start, 300);
+        assert_eq!(sent.len(), 35);
+        let now = start + 300 * MS;
+        assert!(pacer.key_wanted(now, PACE.bps) && !pacer.key_wanted(now, PACE.bps));
+        assert!(pacer.key_wanted(now + CALL_AGAIN, PACE.bps), "none came: it is called for again");
+        assert_eq!(pacer.push(now, frame(2000), false, 2, PACE.bps), Ok(false), "its reference is missing");
+        assert_eq!(pacer.push(now, frame(2000), true, 3, PACE.bps), Ok(true));
+        assert_eq!(pacer.push(now, frame(2000), false, 4, PACE.bps), Ok(true));
+        let sent = drain(&mut pacer, &mut repair, now, 100);
+        assert_eq!(sent[0].1.sequence, 35, "what was left out leaves no hole");
+    }
+
+    #[test]
+    fn retransmissions_go_first_with_a_bounded_share_and_sound_is_counted() {
+        let (mut pacer, mut repair, start) = (Pacer::new(), Repair::new(), Instant::now());
+        for n in 0..30u32 {
+            let _ = pacer.push(start, frame(1000), n == 0, n, PACE.bps);
+        }
+        for (_, packet) in drain(&mut pacer, &mut repair, start, 400) {
+            repair.on_sent(&packet);
+        }
+        let now = start + 500 * MS;
+        assert_eq!(pacer.poll(now, PACE, &mut repair), None);
+        (0..30).for_each(|sequence| repair.on_missing(now, sequence));
+        pacer.on_sent(10_000);
+        let _ = pacer.push(now, frame(20_000), true, 99, PACE.bps);
+        let sent = drain(&mut pacer, &mut repair, now, 100);
+        assert!(sent[0].0 >= 30, "the sound before it is paid for: {}", sent[0].0);
+        let bytes = |stream| sent.iter().filter(|(_, p)| p.stream == stream).map(|(_, p)| p.wire_bytes()).sum::<u32>();
+        let (again, video) = (bytes(Stream::Rtx), bytes(Stream::Video));
+        assert!(again > 5000 && video > 3000, "{again} and {video} bytes");
+    }
+
+    #[test]
+    fn nothing_leaves_beyond_the_window() {
+        let (mut pacer, mut repair, start) = (Pacer::new(), Repair::new(), Instant::now());
+        let _ = pacer.push(start, frame(5000), true, 0, PACE.bps);
+        let closed = Pace { window: 0, ..PACE };
+        assert_eq!(pacer.poll(start, closed, &mut repair), None);
+        assert_eq!(pacer.poll_timeout(closed, &repair), None);
+        assert_eq!(pacer.push(start, Bytes::new(), true, 0, PACE.bps), Err(FragmentError::Empty));
     }
 }

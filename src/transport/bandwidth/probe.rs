@@ -7,10 +7,11 @@ use super::history::Acked;
 /// A probe lasts at least this long and has at least this many packets.
 const DURATION: Duration = Duration::from_millis(25);
 const LEAST_PACKETS: u32 = 5;
+const LEAST_BYTES: u64 = 4500;
 /// Answers that come later than this after a probe's end are not waited for.
 const PATIENCE: Duration = Duration::from_millis(800);
 /// A probe that was not sent within this time is given up.
-const TIME_TO_SEND: Duration = Duration::from_millis(400);
+const TIME_TO_SEND: Duration = Duration::from_millis(600);
 /// Share of a probe that must arrive.
 const LEAST_ARRIVED: f64 = 0.5;
 
@@ -37,7 +38,7 @@ pub(super) struct Prober {
 /// A probe's outcome.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Outcome {
-    /// The rate at which it was meant to be sent, bit/s.
+    /// The rate at which it was sent, bit/s.
     pub(super) rate: f64,
     /// What the path was seen to carry; `None` if that was not to be learned.
     pub(super) carried: Option<f64>,
@@ -46,7 +47,7 @@ pub(super) struct Outcome {
 impl Prober {
     /// Starts a probe at `rate` bit/s. Does nothing while another is under way.
     pub(super) fn start(&mut self, now: Instant, rate: f64) {
-        self.start_of(now, rate, (rate * DURATION.as_secs_f64() / 8.0) as u64);
+        self.start_of(now, rate, ((rate * DURATION.as_secs_f64() / 8.0) as u64).max(LEAST_BYTES));
     }
 
     /// Starts one of `wanted` bytes.
@@ -118,7 +119,10 @@ impl Prober {
             return None;
         }
         let flight = self.flight.take()?;
-        Some(Outcome { rate: flight.rate, carried: flight.carried() })
+        let measured = flight.measured();
+        // Sent more slowly than meant: a busy machine, or nothing to send.
+        let rate = measured.map_or(flight.rate, |(sent, _)| sent.min(flight.rate));
+        Some(Outcome { rate, carried: measured.map(|(_, carried)| carried) })
     }
 }
 
@@ -127,7 +131,8 @@ impl Flight {
         self.sent_packets >= LEAST_PACKETS && self.sent_bytes >= self.wanted
     }
 
-    fn carried(&self) -> Option<f64> {
+    /// The rates at which it left and arrived.
+    fn measured(&self) -> Option<(f64, f64)> {
         if !self.complete() || (self.acked.len() as f64) < f64::from(self.sent_packets) * LEAST_ARRIVED {
             return None;
         }
@@ -151,7 +156,7 @@ impl Flight {
         }
         // The path was full: a little below what it carried, so that no queue stands.
         let carried = if arrived < 0.9 * sent { 0.95 * arrived } else { arrived.min(sent) };
-        Some(carried.min(self.rate * 1.2))
+        Some((sent, carried.min(self.rate * 1.2)))
     }
 }
 

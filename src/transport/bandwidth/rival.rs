@@ -8,11 +8,15 @@ use std::time::{Duration, Instant};
 
 /// So many times in a row the rate is lowered to drain the queue before somebody else is taken to fill it.
 const DRAINS: u32 = 4;
+/// The queue is this much shorter than at the first of them: it empties.
+const SHRUNK: f64 = 0.7;
 /// Within this time of each other.
 const IN_A_ROW: Duration = Duration::from_millis(1500);
 const PACKET_BITS: f64 = 1200.0 * 8.0;
 /// Share of the rate that is left after a loss.
 const AFTER_LOSS: f64 = 0.7;
+/// The first lull comes soon: the verdict may be wrong.
+const FIRST_LULL: Duration = Duration::from_millis(1500);
 /// How often, how long and how deep the lull is.
 const LULL_EVERY: Duration = Duration::from_secs(10);
 const LULL: Duration = Duration::from_millis(900);
@@ -37,6 +41,8 @@ pub(super) struct Rival {
     last: Option<Instant>,
     /// The rate before the first of them.
     before: f64,
+    /// How long the queue was then.
+    first: Duration,
     contest: Option<Contest>,
 }
 
@@ -47,21 +53,23 @@ impl Rival {
         Some(if contest.lull.is_some() { contest.rate * LULL_SHARE } else { contest.rate })
     }
 
-    /// The rate is about to be lowered from `rate`, because the queue stands.
-    pub(super) fn on_drain(&mut self, now: Instant, rate: f64) {
+    /// The rate is about to be lowered from `rate`, because the queue stands this long.
+    pub(super) fn on_drain(&mut self, now: Instant, rate: f64, standing: Duration) {
         if self.contest.is_some() {
             return;
         }
         if self.last.replace(now).is_none_or(|last| now.saturating_duration_since(last) > IN_A_ROW) {
             self.drains = 0;
         }
-        if self.drains == 0 {
-            self.before = rate;
+        // A queue that shrinks is being drained: nobody fills it.
+        if self.drains == 0 || standing < self.first.mul_f64(SHRUNK) {
+            (self.drains, self.before, self.first) =
+                (0, rate.max(self.before * f64::from(self.drains.min(1))), standing);
         }
         self.drains += 1;
         if self.drains > DRAINS {
             let rate = self.before * AFTER_LOSS;
-            self.contest = Some(Contest { rate, updated: now, cut: now, lull_at: now + LULL_EVERY, lull: None });
+            self.contest = Some(Contest { rate, updated: now, cut: now, lull_at: now + FIRST_LULL, lull: None });
         }
     }
 

@@ -21,6 +21,8 @@ const VIDEO_STARTS: f64 = 90e3;
 const REPORTS_BPS: f64 = 8e3;
 /// Set aside for sound until it is measured, bit/s on the wire.
 const SOUND_BPS: f64 = 50e3;
+/// Retransmissions take at most this share from pictures.
+const MAX_AGAIN: f64 = 0.4;
 /// Bytes that sealing adds to a frame, header included.
 const SEALING: f64 = 30.0;
 const MAX_FPS: f64 = 30.0;
@@ -99,6 +101,7 @@ pub(in crate::transport) struct Sender {
     pacer: Pacer,
     repair: Repair,
     sound: Meter,
+    again: Meter,
     frames: Meter,
     all: Meter,
     last_frame: Option<Instant>,
@@ -114,6 +117,7 @@ impl Sender {
             pacer: Pacer::new(),
             repair: Repair::new(),
             sound: Meter::default(),
+            again: Meter::default(),
             frames: Meter::default(),
             all: Meter::default(),
             last_frame: None,
@@ -143,7 +147,8 @@ impl Sender {
         self.sound.add(now, f64::from(bytes));
         self.all.add(now, f64::from(bytes));
         self.pacer.on_sent(bytes);
-        self.estimator.on_sent(now, Stream::Audio, sequence, bytes, 0);
+        let probe = self.estimator.probe().map_or(0, |(number, _)| number);
+        self.estimator.on_sent(now, Stream::Audio, sequence, bytes, probe);
     }
 
     /// The peer asks for a video packet again.
@@ -165,8 +170,11 @@ impl Sender {
     pub(in crate::transport) fn poll(&mut self, now: Instant) -> Option<Packet> {
         let probe = self.estimator.probe().map_or(0, |(number, _)| number);
         let packet = self.pacer.poll(now, self.pace(), &mut self.repair)?;
-        if packet.stream == Stream::Video {
-            self.repair.on_sent(&packet);
+        match packet.stream {
+            Stream::Video => self.repair.on_sent(&packet),
+            // What fills up a probe is not sent again when the probe is over.
+            _ if probe == 0 => self.again.add(now, f64::from(packet.wire_bytes())),
+            _ => {}
         }
         self.all.add(now, f64::from(packet.wire_bytes()));
         self.estimator.on_sent(now, packet.stream, packet.sequence, packet.wire_bytes(), probe);
@@ -185,7 +193,7 @@ impl Sender {
 
     /// Does what time brings about.
     pub(in crate::transport) fn handle_timeout(&mut self, now: Instant) {
-        for meter in [&mut self.sound, &mut self.frames, &mut self.all] {
+        for meter in [&mut self.sound, &mut self.again, &mut self.frames, &mut self.all] {
             meter.turn(now);
         }
         // A sender that was told to send no video would send some, if it could.
@@ -203,7 +211,7 @@ impl Sender {
     fn video_bps(&mut self) -> u32 {
         let sound = self.sound.rate.map_or(SOUND_BPS, |rate| rate * 8.0);
         let wire = self.estimator.bps() - sound - REPORTS_BPS;
-        let again = wire * (1.0 - self.estimator.own_loss());
+        let again = wire - (self.again.rate.unwrap_or(0.0) * 8.0).min(wire * MAX_AGAIN);
         // A frame ends, on average, in the middle of a packet.
         let packet = f64::from(WIRE_BYTES) + HEADER_LEN as f64;
         let body = (MAX_PAYLOAD - HEADER_LEN) as f64;
