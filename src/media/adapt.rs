@@ -23,6 +23,9 @@ const LEAST_LINES: usize = 90;
 const RATES: [u32; 4] = [20, 15, 10, 5];
 /// How long a path must have had room before a step up.
 const UP_AFTER: Duration = Duration::from_secs(3);
+/// The same while a path is new and its sender still finds out what it carries.
+const FIRST_UP_AFTER: Duration = Duration::from_millis(700);
+const NEW_FOR: Duration = Duration::from_secs(10);
 /// The longest such wait after rises that did not last.
 const UP_AFTER_AT_MOST: Duration = Duration::from_secs(24);
 /// A rise that is taken back within this time did not last.
@@ -109,11 +112,13 @@ pub struct Chooser {
     roomy: Option<(Instant, usize)>,
     raised: Option<Instant>,
     up_after: Duration,
+    /// When it was first known what the path carries.
+    begun: Option<Instant>,
 }
 
 impl Default for Chooser {
     fn default() -> Self {
-        Self { step: None, roomy: None, raised: None, up_after: UP_AFTER }
+        Self { step: None, roomy: None, raised: None, up_after: UP_AFTER, begun: None }
     }
 }
 
@@ -121,6 +126,9 @@ impl Chooser {
     /// The step for a path that carries `budget` bits a second; `None` if that is not known.
     pub fn choose(&mut self, now: Instant, ladder: &[Step], budget: Option<u32>) -> usize {
         let last = ladder.len().saturating_sub(1);
+        if budget.is_some() {
+            self.begun.get_or_insert(now);
+        }
         let carries = |part: u64| {
             let fits = |step: &Step| budget.is_none_or(|budget| u64::from(step.needs()) * part / 100 <= budget.into());
             ladder.iter().position(fits).unwrap_or(last)
@@ -128,13 +136,16 @@ impl Chooser {
         let Some(step) = self.step.map(|step| step.min(last)) else {
             return *self.step.insert(carries(100));
         };
+        let new = self.begun.is_some_and(|begun| now.saturating_duration_since(begun) < NEW_FOR);
+        // A rise that did not last has made the wait longer; that holds for a new path, too.
+        let wait = if new && self.up_after == UP_AFTER { FIRST_UP_AFTER } else { self.up_after };
         let (at_most, with_room) = (carries(100), carries(115));
         if at_most > step {
             self.fall(now, at_most);
         } else if with_room < step {
             let (since, best) = self.roomy.get_or_insert((now, with_room));
             *best = with_room.max(*best);
-            if now.saturating_duration_since(*since) >= self.up_after {
+            if now.saturating_duration_since(*since) >= wait {
                 self.step = Some(*best);
                 (self.roomy, self.raised) = (None, Some(now));
             }

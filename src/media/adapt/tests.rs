@@ -45,12 +45,26 @@ fn a_fall_comes_at_once_and_a_rise_after_three_seconds_of_room_as_far_as_there_w
     assert_eq!(steps[chooser.choose(start + ms(100), &steps, Some(320_000))].height, 360);
     let at =
         |chooser: &mut Chooser, millis, budget| steps[chooser.choose(start + ms(millis), &steps, Some(budget))].height;
-    assert_eq!(at(&mut chooser, 1_000, 800_000), 360);
-    assert_eq!(at(&mut chooser, 2_500, 2_000_000), 360);
-    assert_eq!(at(&mut chooser, 3_900, 2_000_000), 360);
-    assert_eq!(at(&mut chooser, 4_000, 2_000_000), 540, "what there was room for all the time");
-    assert_eq!(at(&mut chooser, 4_100, 2_000_000), 540);
-    assert_eq!(at(&mut chooser, 7_100, 2_000_000), 720);
+    assert_eq!(at(&mut chooser, 11_000, 800_000), 360);
+    assert_eq!(at(&mut chooser, 12_500, 2_000_000), 360);
+    assert_eq!(at(&mut chooser, 13_900, 2_000_000), 360);
+    assert_eq!(at(&mut chooser, 14_000, 2_000_000), 540, "what there was room for all the time");
+    assert_eq!(at(&mut chooser, 14_100, 2_000_000), 540);
+    assert_eq!(at(&mut chooser, 17_100, 2_000_000), 720);
+}
+
+#[test]
+fn a_new_path_that_turns_out_to_be_wide_has_the_full_size_within_three_seconds() {
+    let (steps, start, mut chooser) = (camera(), Instant::now(), Chooser::default());
+    assert_eq!(steps[chooser.choose(start, &steps, Some(310_000))].height, 360);
+    // The estimate grows by a tenth in each tenth of a second.
+    let heights: Vec<usize> = (1..=28)
+        .map(|tick| {
+            let budget = (310_000.0 * 1.1f64.powi(tick)).min(2_000_000.0);
+            steps[chooser.choose(start + ms(tick as u64 * 100), &steps, Some(budget as u32))].height
+        })
+        .collect();
+    assert_eq!(heights.last(), Some(&720), "{heights:?}");
 }
 
 #[test]
