@@ -43,6 +43,28 @@ pub struct Settings {
     pub appearance: Appearance,
     /// A TURN server that passes media on.
     pub turn: Option<Turn>,
+    /// What is done to the own sound before it is sent.
+    pub sound: SoundSettings,
+}
+
+/// What is done to the own sound before it is sent. All of it, unless it is switched off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SoundSettings {
+    /// Take out what the speaker plays.
+    pub echo_cancellation: bool,
+    /// Take out steady noise.
+    pub noise_suppression: bool,
+    /// Even out loud and low.
+    pub automatic_gain: bool,
+    /// Packets of one size, whatever is said, so that their sizes tell nothing.
+    pub constant_bitrate: bool,
+}
+
+impl Default for SoundSettings {
+    fn default() -> Self {
+        Self { echo_cancellation: true, noise_suppression: true, automatic_gain: true, constant_bitrate: true }
+    }
 }
 
 /// A TURN server, reached over UDP.

@@ -119,7 +119,7 @@ fn the_meeting_can_be_drawn() {
                 view.own.mic_on = false;
                 view.own.camera_on = false;
             });
-            script.in_meeting(|meeting| meeting.peers[0].level = 0.7);
+            script.in_meeting(|meeting| meeting.speaking = Some(1));
         },
     );
     draw(
@@ -441,6 +441,7 @@ fn the_end_can_be_drawn() {
                 met: if failed { vec![] } else { vec![("Ben Okafor".to_owned(), true), ("Dina".to_owned(), false)] },
                 rejoin: true,
                 log: !failed,
+                report: !failed,
             })
         }
     };

@@ -116,6 +116,17 @@ pub enum Command {
         /// Factor, clamped to 0..=2.
         volume: f32,
     },
+    /// Of what height (in pixels) a peer's pictures are wanted: that of their tile. 0 while they are not on the screen.
+    WatchPeer {
+        /// Whose.
+        peer: PeerId,
+        /// Pixels.
+        height: u32,
+    },
+    /// Records the microphone as others hear it and plays that back (`true`), or stops doing so.
+    HearMyself(bool),
+    /// Writes the report of the call (figures only, no names and addresses) to this file.
+    SaveReport(PathBuf),
     /// Replaces the settings, applies and saves them.
     ChangeSettings(Box<Settings>),
     /// Ends everything in good order; the engine stops.

@@ -283,6 +283,7 @@ impl Devices {
             speaker: self.speaker.state.clone(),
             mic_level: self.monitor.level(),
             picture: self.picture.clone(),
+            hear_myself: crate::engine::view::HearMyself::Idle,
         }
     }
 

@@ -17,9 +17,12 @@ use crate::engine::peer_path::{PathPlan, PeerPath};
 use crate::engine::picture_in::DecoderTap;
 use crate::engine::picture_out::{VideoPlan, VideoSender};
 use crate::engine::playout::Playout;
+use crate::engine::quality::Monitor;
 use crate::engine::receiving::Inbound;
 use crate::engine::routes::Routes;
+use crate::engine::series::What;
 use crate::engine::start::Wake;
+use crate::engine::statistics::Statistics;
 use crate::engine::view::{self, PeerId, PeerLink, PeerStats, Verification};
 use crate::engine::words;
 use crate::media::source::VideoFormat;
@@ -119,6 +122,8 @@ pub(crate) struct Room {
     inputs: Inputs,
     wake: Wake,
     measure: Option<Arc<Measurements>>,
+    /// What is counted for the window and the report.
+    pub(crate) statistics: Statistics,
 }
 
 /// How a meeting was entered.
@@ -181,6 +186,7 @@ impl Room {
             inputs: around.inputs,
             wake: around.wake,
             measure: around.measure,
+            statistics: Statistics::new(now),
         }
     }
 
@@ -302,6 +308,9 @@ impl Room {
             Told::SuiteRefused { .. } => return Some(Happened::SuiteRefused),
             Told::Entered { own_index, meeting } => {
                 (self.own_index, self.meeting_id) = (own_index, meeting);
+                if self.outbox.is_none() {
+                    self.statistics = Statistics::new(now);
+                }
                 self.ensure_outbox(meeting);
                 return Some(Happened::Entered);
             }
@@ -379,7 +388,10 @@ impl Room {
             Told::Rtt { .. } => {}
             Told::Silent { peer } => self.set_silent(now, peer, true),
             Told::HeardAgain { peer } => self.set_silent(now, peer, false),
-            Told::Left { peer, why } => return self.remove_member(peer).map(|name| Happened::Left { name, why }),
+            Told::Left { peer, why } => {
+                self.statistics.note(now, peer, What::Left);
+                return self.remove_member(peer).map(|name| Happened::Left { name, why });
+            }
             Told::Ended { why } => return Some(Happened::Ended(why)),
         }
         None
@@ -432,6 +444,7 @@ impl Room {
         let tap = DecoderTap { wake: self.wake.clone(), recorder, measure: self.measure.is_some() };
         let (inbound, decoder) = Inbound::start(self.meeting_id, index, tap)?;
         self.playout.add(id, inbound.clone());
+        self.statistics.note(now, id, What::Joined);
         let safety_number = safety::pair_number(&self.own_identity, &identity);
         let safety_qr = Arc::new(safety::pair_qr(&safety_number).unwrap_or_default());
         if let Some(measure) = &self.measure {
@@ -459,6 +472,8 @@ impl Room {
             stats: PeerStats::default(),
             since: now,
             silent: false,
+            watched: true,
+            monitor: Monitor::default(),
             last: None,
         });
         Ok(())
@@ -598,6 +613,7 @@ impl Room {
             PathNews::Connected => {
                 member.link = PeerLink::Live;
                 member.refused = None;
+                self.statistics.note(now, peer, What::Connected);
                 if let Some(measure) = &self.measure {
                     measure.connected(now);
                 }
@@ -605,6 +621,7 @@ impl Room {
             PathNews::Disconnected | PathNews::Failed => {
                 if member.link == PeerLink::Live {
                     member.link = PeerLink::Reconnecting;
+                    self.statistics.note(now, peer, What::Disconnected);
                 }
                 // The network may have changed: the relay, through which a new path is agreed, should be back at once.
                 self.relay.hurry();
@@ -612,7 +629,10 @@ impl Room {
                     let _ = self.meeting.drop_peer(now, peer);
                 }
             }
-            PathNews::Route(route) => member.route = Some(self.reach.routes.shown(&route)),
+            PathNews::Route(route) => {
+                self.statistics.note(now, peer, if route.relayed { What::Relayed } else { What::Direct });
+                member.route = Some(self.reach.routes.shown(&route));
+            }
             PathNews::Refused(why) => {
                 member.refused = Some(words::route_refusal(why));
                 if why.closes() && member.link == PeerLink::Live {
@@ -620,7 +640,10 @@ impl Room {
                 }
             }
             PathNews::Ruled(why) => member.refused = Some(words::policy_error(why)),
-            PathNews::Stats(stats) => member.update_stats(now, stats),
+            PathNews::Stats(stats) => {
+                self.statistics.handle_path(now, member, stats, bitrate(self.format));
+                self.statistics.handle_own(now, self.outbox.as_deref());
+            }
         }
         if let Some(measure) = &self.measure
             && let Some(member) = self.members.get(at)

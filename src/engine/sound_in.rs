@@ -1,11 +1,11 @@
 //! One peer's sound on its way in: the jitter buffer, the decoder, and what is played of it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use crate::media::frame::BLOCK;
-use crate::media::jitter::{JitterBuffer, Play};
+use crate::media::jitter::{JitterBuffer, JitterStats, Play};
 use crate::media::level::{self, LevelMeter};
 use crate::media::opus::OpusDecoder;
 
@@ -41,6 +41,11 @@ impl SoundIn {
 
     pub(super) fn set_volume(&mut self, volume: f32) {
         self.volume = volume.clamp(0.0, 2.0);
+    }
+
+    /// What the jitter buffer has counted so far, the delay that it aims at, and the one that it has.
+    pub(super) fn figures(&self) -> (JitterStats, Duration, Duration) {
+        (self.jitter.stats(), self.jitter.target(), self.jitter.delay())
     }
 
     /// Takes in one Opus packet that arrived at `now`.

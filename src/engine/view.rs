@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use crate::engine::quality::{Cause, Quality, Reason};
 use crate::media::device::DeviceList;
 use crate::media::frame::{Latest, Picture};
 use crate::settings::Settings;
@@ -75,6 +76,20 @@ pub struct Own {
     pub mic_level: f32,
     /// Own picture, not mirrored.
     pub picture: Arc<Latest<Picture>>,
+    /// The test of what others hear.
+    pub hear_myself: HearMyself,
+}
+
+/// The test of what others hear: some seconds of the own microphone, processed as for the others, and played back here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HearMyself {
+    /// It is not running.
+    #[default]
+    Idle,
+    /// The microphone is being recorded.
+    Recording,
+    /// The recording is being played.
+    Playing,
 }
 
 /// What a device is doing.
@@ -181,6 +196,8 @@ pub struct Meeting {
     pub since: Instant,
     /// The others, in the order in which they came.
     pub peers: Vec<Peer>,
+    /// Who of them speaks now; the last who did, for a moment after.
+    pub speaking: Option<PeerId>,
     /// Who waits at the door (the host only).
     pub knocks: Vec<Knock>,
     /// How many attempts at the door did not know the invite's secret (the host only).
@@ -318,6 +335,10 @@ pub struct Peer {
     pub route: Option<Route>,
     /// Figures of the last second.
     pub stats: PeerStats,
+    /// How well pictures and sound pass between us.
+    pub quality: Quality,
+    /// Why it is not better, what is noticed first at the front. Empty while it is good.
+    pub reasons: Vec<Reason>,
 }
 
 /// State of the path to a peer.
@@ -394,6 +415,16 @@ pub struct PeerStats {
     pub send_kbps: f32,
     /// Packets lost on the way here, percent.
     pub loss_percent: f32,
+    /// Packets lost on the way there, percent, as they report it.
+    pub send_loss_percent: f32,
+    /// What the path may carry in pictures, kbit/s; `None` if it is not estimated.
+    pub target_kbps: Option<f32>,
+    /// Own pictures handed to the path a second.
+    pub send_fps: f32,
+    /// Delay of their sound in the jitter buffer, milliseconds.
+    pub jitter_ms: Option<f32>,
+    /// Sound that had to be made up, percent.
+    pub concealed_percent: f32,
     /// Frames that did not open (forged, replayed, or sealed with an unknown key), since the start.
     pub unopened: u64,
 }
@@ -481,6 +512,8 @@ pub struct Ended {
     pub rejoin: bool,
     /// A signed log of the meeting can be saved.
     pub log: bool,
+    /// A report of the call can be saved.
+    pub report: bool,
 }
 
 /// Something that gets in the way. One place in the window, one wording each.
@@ -524,4 +557,20 @@ pub enum Notice {
         /// Who.
         name: String,
     },
+    /// What others see of this person is held back by the network.
+    WeakUpload {
+        /// Who sees less.
+        names: Vec<String>,
+        /// Whose side is the narrow one.
+        cause: Cause,
+    },
+    /// What this person sees of others is held back by the network.
+    WeakDownload {
+        /// Of whom less is seen.
+        names: Vec<String>,
+        /// Whose side is the narrow one.
+        cause: Cause,
+    },
+    /// This computer is busy: own pictures are made smaller.
+    Overloaded,
 }

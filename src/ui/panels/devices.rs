@@ -3,12 +3,14 @@
 use egui::Ui;
 
 use crate::engine::Command;
+use crate::engine::view::{DeviceState, HearMyself};
 use crate::media::device::{CameraChoice, DeviceInfo, MicChoice, SpeakerChoice};
 use crate::ui::app::Cx;
 use crate::ui::files::FileKind;
 use crate::ui::icons::Icon;
 use crate::ui::strings;
-use crate::ui::widgets::{Choice, picker};
+use crate::ui::theme::tokens;
+use crate::ui::widgets::{Button, Choice, Kind, icon_line, picker};
 
 /// A line of a picker: something that can be chosen at once, or a file that has to be asked for.
 enum Pick<T> {
@@ -135,6 +137,25 @@ pub(crate) fn speaker(ui: &mut Ui, cx: &mut Cx<'_>) {
     );
     if let Some(Pick::Now(choice)) = picker(ui, Icon::Volume, strings::SPEAKER_DEVICE, &shown, choices) {
         cx.send(Command::ChooseSpeaker(choice));
+    }
+}
+
+/// Plays what others hear: only while there is a microphone to record.
+pub(crate) fn hear_myself(ui: &mut Ui, cx: &mut Cx<'_>) {
+    let state = cx.view.own.hear_myself;
+    let running = matches!(cx.view.own.mic, DeviceState::Running(_));
+    let (icon, words, explained) = match state {
+        HearMyself::Idle => (Icon::Mic, strings::HEAR_MYSELF, None),
+        HearMyself::Recording => (Icon::X, strings::HEAR_STOP, Some((Icon::Mic, strings::HEAR_RECORDING))),
+        HearMyself::Playing => (Icon::X, strings::HEAR_STOP, Some((Icon::Volume, strings::HEAR_PLAYING))),
+    };
+    let idle = state == HearMyself::Idle;
+    let button = Button::new(Kind::Quiet, words).name(strings::HEAR_MYSELF).icon(icon).compact();
+    if button.enabled(running || !idle).show(ui).clicked() {
+        cx.send(Command::HearMyself(idle));
+    }
+    if let Some((icon, sentence)) = explained {
+        icon_line(ui, icon, sentence, tokens(ui.ctx()).secondary);
     }
 }
 

@@ -61,6 +61,15 @@ pub(crate) fn show(ui: &mut Ui, cx: &mut Cx<'_>, ended: &Ended) -> f32 {
             text(ui, strings::SAVE_LOG_EXPLAINED, size::CAPTION, Weight::Regular, t.secondary);
             ui.add_space(space::S);
         }
+        if ended.report {
+            let width = ui.available_width();
+            let save = Button::new(Kind::Secondary, strings::SAVE_REPORT).icon(Icon::FileDown).width(width);
+            if save.show(ui).clicked() {
+                cx.ask_for_file(FileKind::Report);
+            }
+            text(ui, strings::SAVE_REPORT_EXPLAINED, size::CAPTION, Weight::Regular, t.secondary);
+            ui.add_space(space::S);
+        }
         let again = cx.last_intent().filter(|_| ended.rejoin);
         ui.horizontal(|ui| {
             let width = (ui.available_width() - space::S) / 2.0;

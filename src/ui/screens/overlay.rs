@@ -169,6 +169,11 @@ fn notice_banner(notice: &Notice, cx: &Cx<'_>, meeting: &Meeting) -> Banner {
             (Icon::WifiOff, BannerTone::Warning, words)
         }
         Notice::KeyChanged { name } => (Icon::ShieldAlert, BannerTone::Warning, strings::key_changed(name)),
+        Notice::WeakUpload { names, cause } => (Icon::Signal, BannerTone::Warning, strings::weak_upload(names, *cause)),
+        Notice::WeakDownload { names, cause } => {
+            (Icon::Signal, BannerTone::Warning, strings::weak_download(names, *cause))
+        }
+        Notice::Overloaded => (Icon::TriangleAlert, BannerTone::Neutral, strings::OVERLOADED.to_owned()),
     };
     Banner { icon, tone, words }
 }

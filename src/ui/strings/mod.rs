@@ -2,8 +2,10 @@
 //! What has a name or a figure in it is in `phrases`.
 
 mod phrases;
+mod quality;
 
 pub use phrases::*;
+pub use quality::*;
 
 macro_rules! words {
     ($($name:ident = $text:literal;)*) => {
@@ -68,6 +70,10 @@ words! {
     CAMERA_OPENING = "Opening the camera…";
     CAMERA_NONE = "No camera is chosen";
     TEST_SOUND = "Play a test sound";
+    HEAR_MYSELF = "What others hear";
+    HEAR_RECORDING = "Say something. It is recorded for a few seconds on this device, and then played to you.";
+    HEAR_PLAYING = "This is how others hear you.";
+    HEAR_STOP = "Stop";
     RELAY_IN_APP = "the relay in this app";
     YOU = "You";
     YOUR_PICTURE = "Your picture";
@@ -275,6 +281,15 @@ words! {
 
     PROFILE = "Profile";
     DEVICES = "Devices";
+    SOUND = "Sound";
+    ECHO = "Cancel echo";
+    ECHO_EXPLAINED = "Takes what your speaker plays out of what your microphone hears. With headphones you can do without.";
+    NOISE = "Suppress noise";
+    NOISE_EXPLAINED = "Takes out fans and other steady noise. Music sounds better without.";
+    GAIN = "Even out my volume";
+    GAIN_EXPLAINED = "Raises a low voice and lowers a loud one.";
+    CONSTANT_RATE = "Send sound at a constant rate";
+    CONSTANT_RATE_EXPLAINED = "All packets have one size, which tells nothing. Turned off, sound takes less data, but whoever sees the packets can tell from their sizes when you speak, and guess at words.";
     NETWORK = "Network";
     APPEARANCE = "Appearance";
     SHORTCUTS = "Shortcuts";
@@ -342,6 +357,20 @@ words! {
     SAVE_LOG_EXPLAINED = "Who came and went, and which keys were used. Nothing of what was said or shown.";
     LOG_FILES = "Meeting log";
     LOG_FILE_NAME = "meeting.log";
+    SAVE_REPORT = "Save call report…";
+    SAVE_REPORT_EXPLAINED = "Figures of the call, second by second, to show to somebody who helps. No names, no addresses, no keys.";
+    REPORT_FILES = "Call report (JSON)";
+    REPORT_FILE_NAME = "call-report.json";
+
+    CONNECTION = "Connection";
+    QUALITY_GOOD = "Good";
+    QUALITY_FAIR = "Fair";
+    QUALITY_POOR = "Poor";
+    OVERLOADED = "Your computer is busy: your pictures are made smaller.";
+    SOUND_DELAY = "Sound buffer";
+    SOUND_REPAIRED = "Sound repaired";
+    ROOM_FOR_PICTURES = "Room for pictures";
+    CALL_REPORT = "Call report";
 
     RELAY_LOST = "The relay cannot be reached. You can go on talking, but nobody new can join.";
     MIC_SILENT = "Your microphone delivers silence. Check that it is not switched off, and that the right one is chosen.";
