@@ -1,7 +1,6 @@
 //! The mark of quality: three bars, of which fewer are full the worse it goes.
 
-use egui::accesskit::Role;
-use egui::{Color32, Rect, Sense, Ui, WidgetInfo, pos2, vec2};
+use egui::{Color32, Rect, Sense, Ui, pos2, vec2};
 
 use super::text;
 use crate::engine::view::Quality;
@@ -53,8 +52,7 @@ pub(crate) fn quality_lines(ui: &mut Ui, quality: Quality, word: &str, explained
     let t = tokens(ui.ctx());
     ui.horizontal_top(|ui| {
         ui.spacing_mut().item_spacing.x = space::S;
-        let (rect, response) = ui.allocate_exact_size(vec2(16.0, 18.0), Sense::hover());
-        response.widget_info(|| WidgetInfo::labeled(Role::Image, true, word));
+        let (rect, _) = ui.allocate_exact_size(vec2(16.0, 18.0), Sense::hover());
         paint(ui, quality, Rect::from_center_size(rect.center(), vec2(14.0, 13.0)), colour(quality, t));
         ui.vertical(|ui| {
             ui.spacing_mut().item_spacing.y = space::XS;
