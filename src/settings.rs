@@ -43,25 +43,27 @@ pub struct Settings {
     pub appearance: Appearance,
     /// A TURN server that passes media on.
     pub turn: Option<Turn>,
-    /// What is done to the own sound before it is sent.
-    pub sound: SoundSettings,
+    /// What happens to the own sound before it is sent.
+    pub sound: Sound,
 }
 
-/// What is done to the own sound before it is sent. All of it, unless it is switched off.
+/// What happens to the own sound before it is sent. The first three hold for microphones; files and the built-in voice are sent
+/// as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct SoundSettings {
+pub struct Sound {
     /// Take out what the speaker plays.
     pub echo_cancellation: bool,
-    /// Take out steady noise.
+    /// Take out fans, hum and hiss.
     pub noise_suppression: bool,
-    /// Even out loud and low.
+    /// Raise quiet voices and lower loud ones.
     pub automatic_gain: bool,
-    /// Packets of one size, whatever is said, so that their sizes tell nothing.
+    /// Send as many bytes for silence as for speech. Without it the sizes of the packets show whoever carries them when
+    /// somebody speaks, and may show what is said.
     pub constant_bitrate: bool,
 }
 
-impl Default for SoundSettings {
+impl Default for Sound {
     fn default() -> Self {
         Self { echo_cancellation: true, noise_suppression: true, automatic_gain: true, constant_bitrate: true }
     }
@@ -182,6 +184,17 @@ mod tests {
     fn settings_survive_a_restart() {
         let folder = tempfile::tempdir().unwrap();
         let settings = Settings { name: "Ana".into(), appearance: Appearance::Light, ..Settings::default() };
+        settings.save(folder.path()).unwrap();
+        assert_eq!(Settings::load(folder.path()).unwrap(), settings);
+    }
+
+    #[test]
+    fn sound_is_processed_and_of_one_size_unless_somebody_says_otherwise() {
+        let settings: Settings = toml::from_str("[sound]\nnoise_suppression = false\n").unwrap();
+        assert_eq!(settings.sound, Sound { noise_suppression: false, ..Sound::default() });
+        let all = Sound::default();
+        assert!(all.echo_cancellation && all.noise_suppression && all.automatic_gain && all.constant_bitrate);
+        let folder = tempfile::tempdir().unwrap();
         settings.save(folder.path()).unwrap();
         assert_eq!(Settings::load(folder.path()).unwrap(), settings);
     }

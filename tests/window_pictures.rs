@@ -80,7 +80,7 @@ fn the_screens_before_a_meeting_can_be_drawn() {
         |script| {
             script.change(|view| {
                 view.own.mic_level = 0.5;
-                view.own.hear_myself = HearMyself::Recording;
+                view.own.hear_myself = HearMyself::Recording { level: 0.5, done: 0.4 };
             });
             script.window.get_by_label(strings::HEAR_MYSELF).scroll_to_me();
             script.window.run();
@@ -131,7 +131,7 @@ fn the_meeting_can_be_drawn() {
                 view.own.mic_on = false;
                 view.own.camera_on = false;
             });
-            script.in_meeting(|meeting| meeting.speaking = Some(1));
+            script.in_meeting(|meeting| (meeting.speaking, meeting.peers[0].level) = (Some(1), 0.7));
         },
     );
     draw(
@@ -195,7 +195,7 @@ fn the_meeting_can_be_drawn() {
         "meeting-of-eight",
         || meeting(crowd()),
         |script| {
-            script.in_meeting(|meeting| meeting.speaking = Some(6));
+            script.in_meeting(|meeting| (meeting.speaking, meeting.peers[5].level) = (Some(6), 0.7));
         },
     );
     draw(

@@ -66,6 +66,9 @@ pub enum Command {
     RefreshDevices,
     /// Plays a short sound on the chosen speaker.
     TestSound,
+    /// Before a meeting: records what others would hear, for some seconds, and then plays it once. `false` ends the
+    /// recording and plays what there is, or ends the playing. Nothing of it leaves the device.
+    HearMyself(bool),
     /// Lets a knocker in.
     Admit(PeerId),
     /// Turns a knocker away.
@@ -102,6 +105,8 @@ pub enum Command {
     },
     /// Writes the signed log of the meeting to this file.
     SaveLog(PathBuf),
+    /// Writes the report of the call (figures only, no names and no addresses) to this file.
+    SaveReport(PathBuf),
     /// What the comparison of safety numbers with a peer showed.
     Judge {
         /// With whom it was compared.
@@ -116,17 +121,14 @@ pub enum Command {
         /// Factor, clamped to 0..=2.
         volume: f32,
     },
-    /// Of what height (in pixels) a peer's pictures are wanted: that of their tile. 0 while they are not on the screen.
+    /// How large a peer's pictures are shown: they are asked to send no larger ones. Before the first such command they may
+    /// send any.
     WatchPeer {
         /// Whose.
         peer: PeerId,
-        /// Pixels.
+        /// Rows of pixels on the screen; 0: they are not shown at all, and none are to be sent.
         height: u32,
     },
-    /// Records the microphone as others hear it and plays that back (`true`), or stops doing so.
-    HearMyself(bool),
-    /// Writes the report of the call (figures only, no names and addresses) to this file.
-    SaveReport(PathBuf),
     /// Replaces the settings, applies and saves them.
     ChangeSettings(Box<Settings>),
     /// Ends everything in good order; the engine stops.

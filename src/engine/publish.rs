@@ -96,9 +96,6 @@ impl Session {
             notices.push(Notice::SpeakingWhileMuted);
         }
         notices.extend(weak(room));
-        if room.statistics.overloaded {
-            notices.push(Notice::Overloaded);
-        }
         if !room.relay_view.connected {
             notices.push(Notice::RelayLost);
         } else if room.members.iter().any(|member| member.role == MemberRole::Host && member.silent) {

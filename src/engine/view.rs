@@ -76,20 +76,28 @@ pub struct Own {
     pub mic_level: f32,
     /// Own picture, not mirrored.
     pub picture: Arc<Latest<Picture>>,
-    /// The test of what others hear.
+    /// The recording of what others would hear.
     pub hear_myself: HearMyself,
 }
 
-/// The test of what others hear: some seconds of the own microphone, processed as for the others, and played back here.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// The recording of what others would hear, made and played on this device alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum HearMyself {
-    /// It is not running.
+    /// There is none.
     #[default]
     Idle,
-    /// The microphone is being recorded.
-    Recording,
-    /// The recording is being played.
-    Playing,
+    /// It is being made.
+    Recording {
+        /// Loudness now, 0 to 1 as in [`Own::mic_level`].
+        level: f32,
+        /// How much of it is made, 0 to 1. It ends by itself.
+        done: f32,
+    },
+    /// It is being played.
+    Playing {
+        /// How much of it was played, 0 to 1.
+        done: f32,
+    },
 }
 
 /// What a device is doing.
@@ -196,7 +204,7 @@ pub struct Meeting {
     pub since: Instant,
     /// The others, in the order in which they came.
     pub peers: Vec<Peer>,
-    /// Who of them speaks now; the last who did, for a moment after.
+    /// Who of them spoke last, as this device heard it: it stays theirs until somebody else speaks or they leave.
     pub speaking: Option<PeerId>,
     /// Who waits at the door (the host only).
     pub knocks: Vec<Knock>,
@@ -548,6 +556,8 @@ pub enum Notice {
     MicSilent,
     /// The person speaks while muted.
     SpeakingWhileMuted,
+    /// The processor cannot encode as much as the network would carry: one's own picture is smaller or slower for it.
+    Overloaded,
     /// The host signed two different lists of members.
     Forked,
     /// Nothing is heard of the host: nobody can come or go until somebody takes over.
@@ -571,6 +581,4 @@ pub enum Notice {
         /// Whose side is the narrow one.
         cause: Cause,
     },
-    /// This computer is busy: own pictures are made smaller.
-    Overloaded,
 }

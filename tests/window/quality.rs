@@ -105,8 +105,9 @@ fn what_others_hear_is_recorded_played_and_stopped() {
     let mut script = Script::new(Stage::PreJoin(PreJoin { link: None }));
     script.press(strings::HEAR_MYSELF);
     assert!(matches!(script.commands().as_slice(), [Command::HearMyself(true)]));
+    let recording = HearMyself::Recording { level: 0.4, done: 0.3 };
     for (state, words) in
-        [(HearMyself::Recording, strings::HEAR_RECORDING), (HearMyself::Playing, strings::HEAR_PLAYING)]
+        [(recording, strings::HEAR_RECORDING), (HearMyself::Playing { done: 0.9 }, strings::HEAR_PLAYING)]
     {
         assert!(!script.says(words));
         script.change(|view| view.own.hear_myself = state);
@@ -163,9 +164,16 @@ fn of_a_window_that_cannot_be_seen_nobody_is_watched_and_all_are_again_when_it_c
 #[test]
 fn the_ring_is_around_whoever_the_engine_says_speaks() {
     let mut script = Script::new(meeting(people(2)));
-    script.in_meeting(|meeting| meeting.speaking = Some(2));
+    let quiet = "Chloé, microphone on, camera on";
+    script.in_meeting(|meeting| {
+        meeting.speaking = Some(2);
+        meeting.peers.iter_mut().for_each(|peer| peer.level = 0.7);
+    });
     assert!(script.window.query_by_label("Chloé, microphone on, camera on, speaking").is_some());
     assert!(script.window.query_by_label("Ben Okafor, microphone on, camera on").is_some());
-    script.in_meeting(|meeting| meeting.speaking = None);
-    assert!(script.window.query_by_label("Chloé, microphone on, camera on").is_some());
+    // The last who spoke is quiet now.
+    script.in_meeting(|meeting| meeting.peers[1].level = 0.1);
+    assert!(script.window.query_by_label(quiet).is_some());
+    script.in_meeting(|meeting| (meeting.speaking, meeting.peers[1].level) = (None, 0.7));
+    assert!(script.window.query_by_label(quiet).is_some());
 }

@@ -10,7 +10,7 @@ use crate::ui::files::FileKind;
 use crate::ui::icons::Icon;
 use crate::ui::strings;
 use crate::ui::theme::tokens;
-use crate::ui::widgets::{Button, Choice, Kind, icon_line, picker};
+use crate::ui::widgets::{Button, Choice, Kind, icon_line, picker, progress};
 
 /// A line of a picker: something that can be chosen at once, or a file that has to be asked for.
 enum Pick<T> {
@@ -140,22 +140,31 @@ pub(crate) fn speaker(ui: &mut Ui, cx: &mut Cx<'_>) {
     }
 }
 
-/// Plays what others hear: only while there is a microphone to record.
+/// Records and plays what others would hear, before a meeting. It needs a microphone.
 pub(crate) fn hear_myself(ui: &mut Ui, cx: &mut Cx<'_>) {
     let state = cx.view.own.hear_myself;
     let running = matches!(cx.view.own.mic, DeviceState::Running(_));
-    let (icon, words, explained) = match state {
-        HearMyself::Idle => (Icon::Mic, strings::HEAR_MYSELF, None),
-        HearMyself::Recording => (Icon::X, strings::HEAR_STOP, Some((Icon::Mic, strings::HEAR_RECORDING))),
-        HearMyself::Playing => (Icon::X, strings::HEAR_STOP, Some((Icon::Volume, strings::HEAR_PLAYING))),
-    };
     let idle = state == HearMyself::Idle;
+    let (icon, words) = match state {
+        HearMyself::Idle => (Icon::Mic, strings::HEAR_MYSELF),
+        HearMyself::Recording { .. } => (Icon::Volume, strings::HEAR_NOW),
+        HearMyself::Playing { .. } => (Icon::X, strings::HEAR_STOP),
+    };
     let button = Button::new(Kind::Quiet, words).name(strings::HEAR_MYSELF).icon(icon).compact();
     if button.enabled(running || !idle).show(ui).clicked() {
         cx.send(Command::HearMyself(idle));
     }
-    if let Some((icon, sentence)) = explained {
-        icon_line(ui, icon, sentence, tokens(ui.ctx()).secondary);
+    let colour = tokens(ui.ctx()).secondary;
+    match state {
+        HearMyself::Idle => {}
+        HearMyself::Recording { done, .. } => {
+            progress(ui, strings::HEAR_MADE, done);
+            icon_line(ui, Icon::Mic, strings::HEAR_RECORDING, colour);
+        }
+        HearMyself::Playing { done } => {
+            progress(ui, strings::HEAR_PLAYED, done);
+            icon_line(ui, Icon::Volume, strings::HEAR_PLAYING, colour);
+        }
     }
 }
 

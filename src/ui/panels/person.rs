@@ -162,7 +162,7 @@ pub(super) fn verification(ui: &mut Ui, verification: &Verification) {
 
 /// How well it goes with them, and why not better.
 pub(super) fn quality(ui: &mut Ui, peer: &Peer) {
-    let why: Vec<String> = peer.reasons.iter().map(|why| strings::reason(&peer.name, *why)).collect();
+    let why = strings::reasons(&peer.name, &peer.reasons);
     let word = format!("{} · {}", strings::CONNECTION, strings::quality(peer.quality).to_lowercase());
     quality_lines(ui, peer.quality, &word, &why);
 }

@@ -16,6 +16,9 @@ use crate::ui::{layout, strings};
 /// Height that the toolbar takes at the lower edge, with its distance from it.
 pub(super) const TOOLBAR: f32 = control::TOOL + 2.0 * space::S + space::L;
 
+/// Whoever speaks is shown as speaking while they are louder than this.
+const SPEAKING: f32 = 0.35;
+
 pub(super) fn show(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting, area: Rect) {
     match meeting.peers.as_slice() {
         [] => own_view(ui, cx, area),
@@ -75,9 +78,10 @@ fn peer_tile(ui: &mut Ui, cx: &mut Cx<'_>, (meeting, peer): (&Meeting, &Peer), p
         mirrored: false,
         mic_on: peer.mic_on,
         camera_on: peer.camera_on,
-        speaking: meeting.speaking == Some(peer.id),
+        speaking: meeting.speaking == Some(peer.id) && peer.level > SPEAKING,
         quality: peer.quality,
-        quality_said: &strings::connection_and_why(&peer.name, peer.quality, &peer.reasons),
+        quality_word: &strings::connection(&peer.name, peer.quality),
+        quality_why: &strings::reasons(&peer.name, &peer.reasons),
         verified,
         message,
         corner,

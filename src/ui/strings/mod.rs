@@ -73,7 +73,11 @@ words! {
     HEAR_MYSELF = "What others hear";
     HEAR_RECORDING = "Say something. It is recorded for a few seconds on this device, and then played to you.";
     HEAR_PLAYING = "This is how others hear you.";
+    HEAR_NOW = "Play it now";
     HEAR_STOP = "Stop";
+    HEAR_MADE = "Recorded";
+    HEAR_PLAYED = "Played";
+    HEAR_WHERE = "How you sound with this you can hear before a meeting, with \u{201c}What others hear\u{201d}.";
     RELAY_IN_APP = "the relay in this app";
     YOU = "You";
     YOUR_PICTURE = "Your picture";

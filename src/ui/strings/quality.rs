@@ -18,10 +18,15 @@ pub fn connection(name: &str, how: Quality) -> String {
     format!("Connection to {}: {}", shown_name(name), quality(how).to_lowercase())
 }
 
-/// The same with all the reasons.
-pub fn connection_and_why(name: &str, how: Quality, reasons: &[Reason]) -> String {
-    let why: String = reasons.iter().map(|why| format!(" {}", reason(name, *why))).collect();
-    format!("{}.{why}", connection(name, how))
+/// The same with all the reasons, for those who listen to it.
+pub fn with_reasons(word: &str, why: &[String]) -> String {
+    let why: String = why.iter().map(|sentence| format!(" {sentence}")).collect();
+    format!("{word}.{why}")
+}
+
+/// Why it does not go better with somebody, a sentence each.
+pub fn reasons(name: &str, reasons: &[Reason]) -> Vec<String> {
+    reasons.iter().map(|why| reason(name, *why)).collect()
 }
 
 /// Why it does not go better with somebody.
@@ -76,7 +81,8 @@ mod tests {
 
     #[test]
     fn a_mark_is_read_out_with_its_reasons() {
-        let said = connection_and_why("Ana", Quality::Poor, &[Reason::SoundRepaired(7), Reason::Overloaded]);
+        let why = reasons("Ana", &[Reason::SoundRepaired(7), Reason::Overloaded]);
+        let said = with_reasons(&connection("Ana", Quality::Poor), &why);
         assert!(said.starts_with("Connection to Ana: poor. Sound from Ana is being repaired: 7 %."), "{said}");
         assert!(said.ends_with(super::super::OVERLOADED));
     }

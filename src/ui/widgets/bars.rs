@@ -34,15 +34,15 @@ pub(super) fn colour_on_scrim(quality: Quality, t: &Tokens) -> Color32 {
     }
 }
 
-/// Paints the bars into `rect`.
-pub(super) fn paint(ui: &Ui, quality: Quality, rect: Rect, colour: Color32) {
+/// Paints the bars into `rect`: the full ones in `colour`, the others in `rest`.
+pub(super) fn paint(ui: &Ui, quality: Quality, rect: Rect, colour: Color32, rest: Color32) {
     let (gap, count) = (rect.width() * 0.14, 3);
     let width = (rect.width() - gap * (count - 1) as f32) / count as f32;
     for bar in 0..count {
-        let height = rect.height() * (0.4 + 0.3 * bar as f32);
+        let height = rect.height() * (0.5 + 0.25 * bar as f32);
         let left = rect.left() + bar as f32 * (width + gap);
         let place = Rect::from_min_max(pos2(left, rect.bottom() - height), pos2(left + width, rect.bottom()));
-        let ink = if bar < full(quality) { colour } else { colour.gamma_multiply(0.3) };
+        let ink = if bar < full(quality) { colour } else { rest };
         ui.painter().rect_filled(place, 1.0, ink);
     }
 }
@@ -53,7 +53,7 @@ pub(crate) fn quality_lines(ui: &mut Ui, quality: Quality, word: &str, explained
     ui.horizontal_top(|ui| {
         ui.spacing_mut().item_spacing.x = space::S;
         let (rect, _) = ui.allocate_exact_size(vec2(16.0, 18.0), Sense::hover());
-        paint(ui, quality, Rect::from_center_size(rect.center(), vec2(14.0, 13.0)), colour(quality, t));
+        paint(ui, quality, Rect::from_center_size(rect.center(), vec2(14.0, 13.0)), colour(quality, t), t.hairline);
         ui.vertical(|ui| {
             ui.spacing_mut().item_spacing.y = space::XS;
             text(

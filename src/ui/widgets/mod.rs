@@ -22,7 +22,7 @@ pub(crate) use button::{Button, Kind, icon_button, tool_button};
 pub(crate) use column::centred;
 pub(crate) use field::{Field, field};
 pub(crate) use menu::{Entry, menu, more_button};
-pub(crate) use meter::level_meter;
+pub(crate) use meter::{level_meter, progress};
 pub(crate) use picker::{Choice, picker};
 pub(crate) use qr::{link_qr, qr};
 pub(crate) use sheet::{Sheet, sheet};

@@ -6,7 +6,7 @@ use egui::{
     Align2, Color32, CornerRadius, Rect, Sense, Stroke, StrokeKind, TextureId, Ui, Vec2, WidgetInfo, pos2, vec2,
 };
 
-use super::bars;
+use super::{bars, text};
 use crate::engine::view::Quality;
 use crate::ui::icons::{self, Icon};
 use crate::ui::layout;
@@ -15,6 +15,9 @@ use crate::ui::theme::{self, Weight, font, radius, size, space, tokens};
 
 /// Cutting away more of a picture than this share is worse than showing bars beside it.
 pub(crate) const MOST_CUT: f32 = 0.3;
+
+/// Width of what explains a mark, in points.
+const WHY_WIDTH: f32 = 300.0;
 
 /// What a tile shows.
 pub(crate) struct Tile<'a> {
@@ -38,8 +41,10 @@ pub(crate) struct Tile<'a> {
     pub(crate) speaking: bool,
     /// How well pictures and sound pass; it is shown where it could be better.
     pub(crate) quality: Quality,
-    /// The same in words, with the reasons.
-    pub(crate) quality_said: &'a str,
+    /// The same in words.
+    pub(crate) quality_word: &'a str,
+    /// Why it is not better, a sentence each.
+    pub(crate) quality_why: &'a [String],
     /// They have been verified.
     pub(crate) verified: bool,
     /// Something to say instead of, or over, the picture.
@@ -90,8 +95,18 @@ pub(crate) fn tile(ui: &mut Ui, rect: Rect, tile: &Tile<'_>) {
         let place = chip(ui, at, Align2::LEFT_BOTTOM, &marks, tile.chip, t.on_scrim, room);
         if weak {
             let mark = ui.interact(place, response.id.with("quality"), Sense::hover());
-            mark.widget_info(|| WidgetInfo::labeled(Role::Image, true, tile.quality_said));
-            mark.on_hover_text(tile.quality_said);
+            let said = strings::with_reasons(tile.quality_word, tile.quality_why);
+            mark.widget_info(|| WidgetInfo::labeled(Role::Image, true, &said));
+            mark.on_hover_ui(|ui| {
+                ui.set_max_width(WHY_WIDTH);
+                egui::Frame::new().inner_margin(space::S).show(ui, |ui| {
+                    ui.spacing_mut().item_spacing.y = space::XS;
+                    text(ui, tile.quality_word, size::BODY, Weight::Medium, t.text);
+                    for sentence in tile.quality_why {
+                        text(ui, sentence, size::CAPTION, Weight::Regular, t.secondary);
+                    }
+                });
+            });
         }
     }
 }
@@ -185,7 +200,9 @@ fn chip(
         let place = Rect::from_center_size(pos2(x + mark / 2.0, rect.center().y), vec2(mark, mark));
         match kind {
             Mark::Icon(icon) => icons::paint(ui, *icon, place, *colour),
-            Mark::Bars(quality) => bars::paint(ui, *quality, place.shrink(1.0), *colour),
+            Mark::Bars(quality) => {
+                bars::paint(ui, *quality, place.shrink(1.0), *colour, theme::mix(t.scrim, t.on_scrim, 0.35))
+            }
         }
         x += mark + space::XS;
     }
