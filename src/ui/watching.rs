@@ -123,7 +123,7 @@ mod tests {
             current = class(height, current);
             assert_eq!(current, 540, "{height}");
         }
-        assert_eq!(class(378.0, current), 360);
+        assert_eq!(class(370.0, current), 360);
     }
 
     #[test]
