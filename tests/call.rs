@@ -125,6 +125,13 @@ fn the_relay_inside_the_app_is_enough_and_files_are_cameras_and_microphones_too(
         assert!(report["cpu_seconds"].as_f64().unwrap() > 0.0 && report["rss_peak_mb"].as_f64().unwrap() > 1.0);
         assert_eq!(report["peers"][0]["route"]["relayed"], false);
         assert_eq!(report["errors"].as_array().map(Vec::len), Some(0), "{name}: {report:#}");
+        let rows = report["series"]["peers"][0]["columns"]["t"].as_array().unwrap().len();
+        assert!(rows >= 2, "{name}: {report:#}");
+        // Unlike the rest of the report it may be shared with anybody.
+        let (peer, series) = (&report["peers"][0], report["series"].to_string());
+        let address = peer["route"]["local"].as_str().unwrap().rsplit_once(':').unwrap().0;
+        let hidden = ["Ana", "Ben", "speech.wav", address, peer["safety_number"].as_str().unwrap()];
+        assert!(hidden.iter().all(|text| !series.contains(text)), "{series}");
     }
     assert!(at_ana["first_frame_ms"].as_f64().unwrap() >= at_ana["connect_ms"].as_f64().unwrap());
 }

@@ -270,3 +270,89 @@ async fn what_is_muted_stays_muted_through_a_new_beginning_and_devices_are_relea
     });
     assert_eq!(end.await.reason, "The host ended the meeting.");
 }
+
+/// What a report of the call must not hold, as `view` shows it.
+fn private(view: &View) -> Vec<String> {
+    let Stage::Meeting(meeting) = &view.stage else { return Vec::new() };
+    let mut all = vec![view.fingerprint.clone(), meeting.relay.sees.room.clone(), meeting.roster.hash.clone()];
+    all.extend(meeting.link.iter().flat_map(|link| link.split(['/', '#']).skip(2)).map(str::to_owned));
+    all.extend([meeting.code.digits.clone(), meeting.relay.address.clone()]);
+    all.extend(meeting.relay.reachable.iter().cloned());
+    for peer in &meeting.peers {
+        all.extend([peer.name.clone(), peer.fingerprint.clone()]);
+        all.extend(peer.safety_number.split(' ').map(str::to_owned));
+        for address in peer.route.iter().flat_map(|route| [&route.local, &route.remote]) {
+            all.extend(
+                address
+                    .rsplit_once(':')
+                    .map(|(host, port)| [host.to_owned(), format!(":{port}")])
+                    .into_iter()
+                    .flatten(),
+            );
+        }
+    }
+    all.retain(|text| !text.is_empty());
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_says_what_the_call_was_like_and_never_with_whom_or_where() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut ana, mut ben) = (Person::start("Anastasia", folder.path()), Person::start("Benedikt", folder.path()));
+    let link = ana.hosts().await;
+    ben.joins(&link).await;
+    ana.admits().await;
+    ana.is_live().await;
+    ben.is_live().await;
+    let counted = |meeting: &Meeting| {
+        let peer = meeting.peers.first()?;
+        (peer.stats.receive_kbps > 0.0 && peer.route.is_some() && !meeting.code.words.is_empty()).then_some(())
+    };
+    ana.sees_meeting("figures of a second", counted).await;
+    let mut secrets = ana.sees("the meeting", |view| Some(private(view))).await;
+    secrets.push(ana.name.to_owned());
+    assert!(secrets.len() > 20, "{secrets:?}");
+
+    let (during, after) = (folder.path().join("during.json"), folder.path().join("after.json"));
+    ana.says(Command::SaveReport(during.clone())).await;
+    ana.says(Command::Leave).await;
+    ana.sees("the end, with a report", |view| match &view.stage {
+        Stage::Ended(ended) => ended.report.then_some(()),
+        _ => None,
+    })
+    .await;
+    ana.says(Command::SaveReport(after.clone())).await;
+    ana.sees("both files", |_| (during.exists() && after.exists()).then_some(())).await;
+    for file in [during, after] {
+        let text = std::fs::read_to_string(file).unwrap();
+        let report: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((&report["format"], &report["version"]), (&"conclave-call-report".into(), &1.into()));
+        let peer = &report["peers"][0];
+        assert_eq!(peer["peer"], "peer 1");
+        assert!(peer["columns"]["in_packets"].as_array().unwrap().iter().any(|n| n.as_f64() > Some(0.0)), "{text}");
+        assert!(peer["events"].as_array().unwrap().iter().any(|event| event["what"] == "connected"), "{text}");
+        for secret in &secrets {
+            // A short number may be a figure by chance.
+            assert!(secret.len() < 5 || !text.contains(secret.as_str()), "{secret} is in {text}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_loud_somebody_is_played_is_remembered_when_they_come_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut ana, mut ben) = (Person::start("Ana", folder.path()), Person::start("Ben", folder.path()));
+    let link = ana.hosts().await;
+    ben.joins(&link).await;
+    ana.admits().await;
+    let peer = ana.is_live().await;
+    ana.says(Command::SetVolume { peer, volume: 0.35 }).await;
+    let quiet = |meeting: &Meeting| (meeting.peers.first()?.volume == 0.35).then_some(());
+    ana.sees_meeting("Ben, quieter", quiet).await;
+    ben.says(Command::Leave).await;
+    ana.sees_meeting("to be alone", |meeting| meeting.peers.is_empty().then_some(())).await;
+    ben.joins(&link).await;
+    ana.admits().await;
+    ana.is_live().await;
+    ana.sees_meeting("Ben, still quieter", quiet).await;
+}

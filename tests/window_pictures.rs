@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use conclave::engine::view::{
-    Blocked, Connecting, Encryption, Ended, Familiarity, Heir, InviteState, Knock, LinkCheck, LinkFacts, Lobby, Notice,
-    Peer, PeerLink, PreJoin, Role as Part, Stage, Verification,
+    Blocked, Cause, Connecting, Encryption, Ended, Familiarity, HearMyself, Heir, InviteState, Knock, LinkCheck,
+    LinkFacts, Lobby, Notice, Peer, PeerLink, PreJoin, Quality, Reason, Role as Part, Stage, Verification,
 };
 use conclave::engine::{Event, event::Tone};
 use conclave::ui::strings;
@@ -75,6 +75,18 @@ fn the_screens_before_a_meeting_can_be_drawn() {
         },
     );
     draw(
+        "pre-join-hear",
+        || Stage::PreJoin(PreJoin { link: None }),
+        |script| {
+            script.change(|view| {
+                view.own.mic_level = 0.5;
+                view.own.hear_myself = HearMyself::Recording { level: 0.5, done: 0.4 };
+            });
+            script.window.get_by_label(strings::HEAR_MYSELF).scroll_to_me();
+            script.window.run();
+        },
+    );
+    draw(
         "pre-join-devices",
         || Stage::PreJoin(PreJoin { link: None }),
         |script| {
@@ -119,7 +131,7 @@ fn the_meeting_can_be_drawn() {
                 view.own.mic_on = false;
                 view.own.camera_on = false;
             });
-            script.in_meeting(|meeting| meeting.peers[0].level = 0.7);
+            script.in_meeting(|meeting| (meeting.speaking, meeting.peers[0].level) = (Some(1), 0.7));
         },
     );
     draw(
@@ -136,6 +148,29 @@ fn the_meeting_can_be_drawn() {
                 meeting.encryption =
                     Encryption::Warning("Ben Okafor has another key than the one you verified.".to_owned());
             });
+        },
+    );
+    draw(
+        "meeting-weak",
+        || meeting(vec![peer("Ben Okafor")]),
+        |script| {
+            weak(script);
+            script.change(|view| {
+                let names = vec!["Ben Okafor".to_owned()];
+                view.notices = vec![Notice::WeakUpload { names, cause: Cause::Either }, Notice::Overloaded];
+            });
+        },
+    );
+    draw(
+        "meeting-weak-why",
+        || meeting(vec![peer("Ben Okafor")]),
+        |script| {
+            weak(script);
+            let bottom = script.window.ctx.content_rect().bottom();
+            script.window.hover_at(egui::pos2(60.0, bottom - 20.0));
+            for _ in 0..6 {
+                script.window.step();
+            }
         },
     );
     draw(
@@ -156,7 +191,13 @@ fn the_meeting_can_be_drawn() {
         meeting(peers)
     };
     draw("meeting-of-five", five, |_| {});
-    draw("meeting-of-eight", || meeting(crowd()), |_| {});
+    draw(
+        "meeting-of-eight",
+        || meeting(crowd()),
+        |script| {
+            script.in_meeting(|meeting| (meeting.speaking, meeting.peers[5].level) = (Some(6), 0.7));
+        },
+    );
     draw(
         "meeting-of-eight-hover",
         || meeting(crowd()),
@@ -189,6 +230,17 @@ fn the_meeting_can_be_drawn() {
     );
 }
 
+/// The first peer's connection is poor, for all the reasons that there can be at a time.
+fn weak(script: &mut Script) {
+    script.in_meeting(|meeting| {
+        let (either, repaired) = (Cause::Either, Reason::SoundRepaired(12));
+        let reasons = vec![Reason::Receiving(either), repaired, Reason::Delay(650), Reason::Sending(either)];
+        (meeting.peers[0].quality, meeting.peers[0].reasons) = (Quality::Poor, reasons);
+        meeting.peers[0].stats.concealed_percent = 12.0;
+        meeting.peers[0].stats.target_kbps = Some(240.0);
+    });
+}
+
 /// Seven others, in all the states that a tile can have.
 fn crowd() -> Vec<Peer> {
     let mut peers = people(7);
@@ -198,7 +250,9 @@ fn crowd() -> Vec<Peer> {
     peers[2].mic_on = false;
     peers[3].link = PeerLink::Connecting;
     peers[4].verification = Verification::Changed;
-    peers[5].level = 0.7;
+    peers[3].quality = Quality::Unknown;
+    (peers[5].quality, peers[5].reasons) = (Quality::Fair, vec![Reason::SoundRepaired(4)]);
+    (peers[6].quality, peers[6].reasons) = (Quality::Poor, vec![Reason::Receiving(Cause::Theirs)]);
     peers
 }
 
@@ -361,6 +415,33 @@ fn panels_and_sheets_can_be_drawn() {
             script.press(strings::PEOPLE);
         },
     );
+    draw(
+        "people-weak",
+        || meeting(vec![peer("Ben Okafor")]),
+        |script| {
+            weak(script);
+            script.press(strings::PEOPLE);
+        },
+    );
+    draw(
+        "security-weak",
+        || meeting(vec![peer("Ben Okafor")]),
+        |script| {
+            weak(script);
+            script.press(strings::SECURITY);
+            script.window.get_by_label("Connection · poor").scroll_to_me();
+            script.window.run();
+        },
+    );
+    draw(
+        "security-report",
+        || meeting(vec![peer("Ben Okafor")]),
+        |script| {
+            script.press(strings::SECURITY);
+            script.window.get_by_label(strings::SAVE_REPORT).scroll_to_me();
+            script.window.run();
+        },
+    );
     draw("security", || meeting(vec![peer("Ben Okafor")]), |script| script.press(strings::SECURITY));
     draw(
         "security-relay",
@@ -403,6 +484,15 @@ fn panels_and_sheets_can_be_drawn() {
         });
         script.press(strings::SETTINGS);
     };
+    draw(
+        "settings-sound",
+        || Stage::Home,
+        |script| {
+            script.press(strings::SETTINGS);
+            script.window.get_by_label(strings::CONSTANT_RATE).scroll_to_me();
+            script.window.run();
+        },
+    );
     for (name, at) in [("settings-network", strings::HIDE_ADDRESS), ("settings-routes", strings::COUNTRY_TABLE)] {
         draw(
             name,
@@ -441,6 +531,7 @@ fn the_end_can_be_drawn() {
                 met: if failed { vec![] } else { vec![("Ben Okafor".to_owned(), true), ("Dina".to_owned(), false)] },
                 rejoin: true,
                 log: !failed,
+                report: !failed,
             })
         }
     };

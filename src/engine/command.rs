@@ -105,6 +105,8 @@ pub enum Command {
     },
     /// Writes the signed log of the meeting to this file.
     SaveLog(PathBuf),
+    /// Writes the report of the call (figures only, no names and no addresses) to this file.
+    SaveReport(PathBuf),
     /// What the comparison of safety numbers with a peer showed.
     Judge {
         /// With whom it was compared.

@@ -446,7 +446,7 @@ mod tests {
 
     fn devices() -> Devices {
         let (inputs, _) = tokio::sync::mpsc::unbounded_channel();
-        Devices::new(inputs, VideoFormat { width: 320, height: 180, fps: 15 }, Arc::new(|| {}))
+        Devices::new(inputs, VideoFormat { width: 320, height: 180, fps: 15 }, SoundLine::default(), Arc::new(|| {}))
     }
 
     fn report(devices: &Devices, state: DeviceState) -> DeviceReport {

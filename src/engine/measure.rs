@@ -11,6 +11,7 @@ use crate::engine::outbox::Outbox;
 use crate::engine::picture_in::Latencies;
 use crate::engine::receiving::{Inbound, ReceiveCounters};
 use crate::engine::recording::{EncodedRecorder, PictureRecorder, SoundRecorder};
+use crate::engine::series::Series;
 use crate::engine::view::{PeerId, Route};
 use crate::media::frame::Picture;
 use crate::media::snapshot;
@@ -56,6 +57,7 @@ struct State {
     roster: Option<(u64, [u8; 32])>,
     code: Option<String>,
     log: Option<String>,
+    series: Option<Series>,
 }
 
 struct PeerProbe {
@@ -152,6 +154,11 @@ impl Measurements {
     /// The signed log of the meeting, once it is over.
     pub fn log(&self) -> Option<String> {
         lock(&self.state).log.clone()
+    }
+
+    /// The figures second by second, once the meeting is over.
+    pub fn series(&self) -> Option<Series> {
+        lock(&self.state).series.clone()
     }
 
     /// Attempts at the door that did not know the secret.
@@ -272,6 +279,10 @@ impl Measurements {
         if let Some(code) = code {
             lock(&self.state).code = Some(code.digits());
         }
+    }
+
+    pub(crate) fn set_series(&self, series: &Series) {
+        lock(&self.state).series = Some(series.clone());
     }
 
     pub(crate) fn set_log(&self, log: &str) {

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use crate::crypto::identity::IdentityKey;
 use crate::engine::peer_path::PeerPath;
+use crate::engine::quality::Monitor;
 use crate::engine::receiving::Inbound;
+use crate::engine::statistics::Reading;
 use crate::engine::view::{self, PeerId, PeerLink, PeerStats, Verification};
 use crate::media::adapt::WISH_INTERVAL;
 use crate::protocol::roster::MemberRole;
-use crate::transport::PathStats;
 
 /// A path that is not found by then probably will not be.
 const PATH_PATIENCE: Duration = Duration::from_secs(12);
@@ -43,8 +44,10 @@ pub(crate) struct Member {
     pub(crate) since: Instant,
     /// Nothing has come through the relay for a while.
     pub(crate) silent: bool,
-    pub(crate) last: Option<(Instant, PathStats, u64)>,
     pub(crate) shown: Shown,
+    /// Watches how well it goes.
+    pub(crate) monitor: Monitor,
+    pub(crate) last: Option<Reading>,
 }
 
 /// How large their pictures are shown, and what they were told of it.
@@ -77,27 +80,6 @@ impl Member {
     /// A path has been sought for so long that something must be in its way.
     pub(crate) fn finds_no_path(&self) -> bool {
         self.link == PeerLink::Connecting && self.since.elapsed() > PATH_PATIENCE
-    }
-
-    pub(crate) fn update_stats(&mut self, now: Instant, stats: PathStats) {
-        use std::sync::atomic::Ordering::Relaxed;
-        let counters = &self.inbound.counters;
-        let decoded = counters.video_decoded.load(Relaxed);
-        if let Some((then, before, decoded_before)) = &self.last {
-            let seconds = (now - *then).max(Duration::from_millis(1)).as_secs_f32();
-            let kbps = |now: u64, then: u64| now.saturating_sub(then) as f32 * 8.0 / 1000.0 / seconds;
-            self.stats = PeerStats {
-                rtt_ms: stats.rtt.map(|rtt| rtt.as_secs_f32() * 1e3),
-                fps: (decoded - decoded_before) as f32 / seconds,
-                width: counters.width.load(Relaxed),
-                height: counters.height.load(Relaxed),
-                receive_kbps: kbps(stats.bytes_in, before.bytes_in),
-                send_kbps: kbps(stats.bytes_out, before.bytes_out),
-                loss_percent: stats.loss_in * 100.0,
-                unopened: counters.unopened.load(Relaxed),
-            };
-        }
-        self.last = Some((now, stats, decoded));
     }
 }
 

@@ -178,7 +178,7 @@ impl Driver {
                         self.tell.news(PathNews::Route(*pair));
                     }
                     self.outbox.set_loss(self.plan.peer, stats.loss);
-                    self.tell.news(PathNews::Stats(stats));
+                    self.tell.news(PathNews::Stats(Box::new(stats)));
                     self.pass_on_wish(&path).await;
                 }
                 () = sleep_until(mending.deadline()), if mending.deadline().is_some() => {

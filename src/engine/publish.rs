@@ -1,6 +1,7 @@
 //! From the truth to what may be shown.
 
 use crate::engine::member::Member;
+use crate::engine::quality::{Cause, Monitor, Quality};
 use crate::engine::room::Room;
 use crate::engine::session::Session;
 use crate::engine::view::{
@@ -26,7 +27,7 @@ impl Session {
             code: group_code(room),
             encryption: encryption(room),
             since: room.since.unwrap_or(now),
-            peers: room.members.iter().map(peer).collect(),
+            peers: peers(room),
             speaking: self.playout.speaking(),
             knocks: room
                 .visitors
@@ -94,6 +95,7 @@ impl Session {
         if self.monitor().is_speaking_muted() {
             notices.push(Notice::SpeakingWhileMuted);
         }
+        notices.extend(weak(room));
         if !room.relay_view.connected {
             notices.push(Notice::RelayLost);
         } else if room.members.iter().any(|member| member.role == MemberRole::Host && member.silent) {
@@ -173,7 +175,30 @@ fn group_code(room: &Room) -> GroupCode {
     }
 }
 
-fn peer(member: &Member) -> Peer {
+/// Whose pictures suffer so much from the network that it is to be said.
+fn weak(room: &Room) -> Vec<Notice> {
+    let (paths, sending, receiving) = room.limited_paths();
+    let names = |poor: fn(&Monitor) -> Quality| -> Vec<String> {
+        let live = room.members.iter().filter(|member| member.link == PeerLink::Live);
+        live.filter(|member| poor(&member.monitor) == Quality::Poor).map(|member| member.name.clone()).collect()
+    };
+    let up = Notice::WeakUpload { names: names(Monitor::sending), cause: Cause::of(sending, paths) };
+    let down = Notice::WeakDownload { names: names(Monitor::receiving), cause: Cause::of(receiving, paths) };
+    let tells = |notice: &Notice| match notice {
+        Notice::WeakUpload { names, .. } | Notice::WeakDownload { names, .. } => !names.is_empty(),
+        _ => true,
+    };
+    [down, up].into_iter().filter(tells).collect()
+}
+
+fn peers(room: &Room) -> Vec<Peer> {
+    let (paths, sending, receiving) = room.limited_paths();
+    let causes = (Cause::of(sending, paths), Cause::of(receiving, paths));
+    room.members.iter().map(|member| peer(member, causes)).collect()
+}
+
+fn peer(member: &Member, (sending, receiving): (Cause, Cause)) -> Peer {
+    let live = member.link == PeerLink::Live;
     Peer {
         id: member.id,
         name: member.name.clone(),
@@ -191,5 +216,7 @@ fn peer(member: &Member) -> Peer {
         generation: member.generation,
         route: member.route.clone(),
         stats: member.stats,
+        quality: if live { member.monitor.quality() } else { Quality::Unknown },
+        reasons: if live { member.monitor.reasons(sending, receiving) } else { Vec::new() },
     }
 }

@@ -4,13 +4,14 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::crypto::frame::{Opener, Stream};
 use crate::crypto::secret::Secret;
 use crate::engine::picture_in::{Decoder, DecoderTap, Job, Latencies};
 use crate::engine::sound_in::SoundIn;
 use crate::media::frame::{BLOCK, Latest, Picture};
+use crate::media::jitter::JitterStats;
 use crate::media::lipsync::LipSync;
 use crate::protocol::media_header::{AudioFrame, VideoHeader};
 
@@ -134,6 +135,11 @@ impl Inbound {
     /// Playback volume, 0..=2.
     pub(crate) fn set_volume(&self, volume: f32) {
         lock(&self.sound).set_volume(volume);
+    }
+
+    /// What the jitter buffer has counted so far, the delay that it aims at, and the one that it has.
+    pub(crate) fn sound_figures(&self) -> (JitterStats, Duration, Duration) {
+        lock(&self.sound).figures()
     }
 
     /// A sealed picture arrived. `gap_before`: at least one before it is lost for good.

@@ -9,21 +9,22 @@ use tokio::sync::mpsc;
 use crate::crypto::identity::IdentityKey;
 use crate::crypto::safety;
 use crate::engine::hosting::own_addresses;
-use crate::engine::input::{Input, Inputs, PathNews};
+use crate::engine::input::{Input, Inputs};
 use crate::engine::invites::Invites;
 use crate::engine::measure::Measurements;
 use crate::engine::member::{Member, Shown};
 use crate::engine::network::{NetworkChange, NetworkMonitor};
 use crate::engine::outbox::Outbox;
-use crate::engine::peer_path::{PathPlan, PeerPath};
 use crate::engine::picture_in::DecoderTap;
 use crate::engine::picture_out::{VideoPlan, VideoSender};
 use crate::engine::playout::Playout;
+use crate::engine::quality::Monitor;
 use crate::engine::receiving::Inbound;
 use crate::engine::routes::Routes;
+use crate::engine::series::What;
 use crate::engine::start::Wake;
+use crate::engine::statistics::Statistics;
 use crate::engine::view::{self, PeerId, PeerLink, PeerStats, Verification};
-use crate::engine::words;
 use crate::media::source::VideoFormat;
 use crate::protocol::group_code::Code;
 use crate::protocol::meeting::{Event as Told, Meeting, MeetingError, RosterState};
@@ -31,7 +32,6 @@ use crate::protocol::relay_address::RelayAddress;
 use crate::protocol::roster::MemberRole;
 use crate::rendezvous::client::{RelayClient, RelayEvent};
 use crate::rendezvous::lan;
-use crate::transport::{Limits, PathConfig, Role, RouteRefusal};
 
 /// Bits a second for 720 lines at 30 pictures a second; other sizes in proportion.
 const BITRATE_720P30: u64 = 2_000_000;
@@ -104,24 +104,26 @@ pub(crate) struct Room {
     pub(crate) visitors: Vec<Visitor>,
     pub(crate) refused: u64,
     /// Names of all who were here, and whether each was verified when last seen.
-    met: Vec<(IdentityKey, String, bool)>,
+    pub(super) met: Vec<(IdentityKey, String, bool)>,
     /// The relay's URLs, as the link has them.
     pub(crate) targets: Vec<String>,
     pub(crate) outbox: Option<Arc<Outbox>>,
     pub(crate) video: Option<VideoSender>,
-    sought_on_lan: bool,
-    _network: NetworkMonitor,
-    own_identity: IdentityKey,
-    own_index: u16,
+    pub(super) sought_on_lan: bool,
+    pub(super) _network: NetworkMonitor,
+    pub(super) own_identity: IdentityKey,
+    pub(super) own_index: u16,
     /// What sealed frames are bound to.
-    meeting_id: [u8; 32],
-    paths: u64,
-    epoch: Instant,
-    format: VideoFormat,
-    playout: Playout,
-    inputs: Inputs,
-    wake: Wake,
-    measure: Option<Arc<Measurements>>,
+    pub(super) meeting_id: [u8; 32],
+    pub(super) paths: u64,
+    pub(super) epoch: Instant,
+    pub(super) format: VideoFormat,
+    pub(super) playout: Playout,
+    pub(super) inputs: Inputs,
+    pub(super) wake: Wake,
+    pub(super) measure: Option<Arc<Measurements>>,
+    /// What is counted for the window and the report.
+    pub(crate) statistics: Statistics,
 }
 
 /// How a meeting was entered.
@@ -185,6 +187,7 @@ impl Room {
             inputs: around.inputs,
             wake: around.wake,
             measure: around.measure,
+            statistics: Statistics::new(now),
         }
     }
 
@@ -320,6 +323,9 @@ impl Room {
             Told::SuiteRefused { .. } => return Some(Happened::SuiteRefused),
             Told::Entered { own_index, meeting } => {
                 (self.own_index, self.meeting_id) = (own_index, meeting);
+                if self.outbox.is_none() {
+                    self.statistics = Statistics::new(now);
+                }
                 self.ensure_outbox(meeting);
                 return Some(Happened::Entered);
             }
@@ -402,7 +408,10 @@ impl Room {
             Told::Rtt { .. } => {}
             Told::Silent { peer } => self.set_silent(now, peer, true),
             Told::HeardAgain { peer } => self.set_silent(now, peer, false),
-            Told::Left { peer, why } => return self.remove_member(peer).map(|name| Happened::Left { name, why }),
+            Told::Left { peer, why } => {
+                self.statistics.note(now, peer, What::Left);
+                return self.remove_member(peer).map(|name| Happened::Left { name, why });
+            }
             Told::Ended { why } => return Some(Happened::Ended(why)),
         }
         None
@@ -441,7 +450,7 @@ impl Room {
         self.outbox = Some(outbox);
     }
 
-    fn add_member(
+    pub(super) fn add_member(
         &mut self,
         now: Instant,
         id: PeerId,
@@ -456,6 +465,7 @@ impl Room {
         let tap = DecoderTap { wake: self.wake.clone(), recorder, measure: self.measure.is_some() };
         let (inbound, decoder) = Inbound::start(self.meeting_id, index, tap)?;
         self.playout.add(id, inbound.clone());
+        self.statistics.note(now, id, What::Joined);
         let safety_number = safety::pair_number(&self.own_identity, &identity);
         let safety_qr = Arc::new(safety::pair_qr(&safety_number).unwrap_or_default());
         if let Some(measure) = &self.measure {
@@ -483,120 +493,11 @@ impl Room {
             stats: PeerStats::default(),
             since: now,
             silent: false,
+            monitor: Monitor::default(),
             last: None,
             shown: Shown::default(),
         });
         Ok(())
-    }
-
-    /// A peer's pictures are shown with so many rows.
-    pub(crate) fn watch(&mut self, now: Instant, peer: PeerId, height: u32) {
-        if let Some(member) = self.member(peer) {
-            member.shown.height = Some(u16::try_from(height).unwrap_or(u16::MAX));
-        }
-        self.send_wishes(now);
-    }
-
-    /// Tells those members who do not know it yet how large they are shown. Whether there were any.
-    pub(crate) fn send_wishes(&mut self, now: Instant) -> bool {
-        let mut told = false;
-        for member in self.members.iter_mut().filter(|member| member.proven && member.path.is_some()) {
-            if let Some(height) = member.shown.news(now) {
-                tell(self.meeting.send_video_wish(now, member.id, height));
-                told = true;
-            }
-        }
-        told
-    }
-
-    /// A session with a member stands: a path is agreed in it. Whoever called offers.
-    fn open_path(&mut self, now: Instant, peer: PeerId, offers: bool) {
-        let Some(outbox) = &self.outbox else { return };
-        let Some(member) = self.members.iter_mut().find(|member| member.id == peer) else { return };
-        (member.proven, member.since) = (true, now);
-        if member.link == PeerLink::Stopped {
-            return;
-        }
-        if self.code_verdict == Some(false) {
-            // The list is not to be trusted, and whoever comes by it is not heard either.
-            return self.stop_media(now, peer);
-        }
-        self.paths += 1;
-        let plan = PathPlan {
-            peer,
-            number: self.paths,
-            role: if offers { Role::Offerer } else { Role::Answerer },
-            config: PathConfig {
-                stun: self.reach.stun.clone(),
-                bind: self.reach.bind.clone(),
-                allow_loopback: self.reach.allow_loopback,
-                policy: self.reach.routes.policy(),
-                limits: Limits::default(),
-            },
-        };
-        member.shown.forget_told();
-        member.path = Some(PeerPath::start(plan, member.inbound.clone(), outbox, self.inputs.clone()));
-    }
-
-    /// The session with a member is gone, and with it the way to agree on a path.
-    fn close_path(&mut self, peer: PeerId) {
-        if let Some(outbox) = &self.outbox {
-            outbox.remove(peer);
-        }
-        if let Some(member) = self.member(peer) {
-            member.path = None;
-            member.route = None;
-            if member.link != PeerLink::Stopped {
-                member.link = PeerLink::Connecting;
-            }
-        }
-    }
-
-    fn with_path(&mut self, peer: PeerId, act: impl FnOnce(&PeerPath)) {
-        if let Some(path) = self.member(peer).and_then(|member| member.path.as_ref()) {
-            act(path);
-        }
-    }
-
-    /// Ends media with a member whose safety number differed; the session stays, so that it can be taken back.
-    pub(crate) fn stop_media(&mut self, now: Instant, peer: PeerId) {
-        if let Err(error) = self.meeting.stop(now, peer) {
-            tracing::debug!(%error, "nobody to stop");
-        }
-        if let Some(outbox) = &self.outbox {
-            outbox.remove(peer);
-        }
-        self.playout.remove(peer);
-        if let Some(member) = self.member(peer) {
-            member.inbound.stop();
-            member.path = None;
-            member.link = PeerLink::Stopped;
-            (member.route, member.stats) = (None, PeerStats::default());
-        }
-    }
-
-    /// A member whose media were stopped may be heard again: with new keys, over a new session and a new path. The host's
-    /// session carries the meeting and cannot be made anew; a guest of ours knocks again.
-    pub(crate) fn start_anew(&mut self, now: Instant, peer: PeerId) {
-        if self.is_hosting() {
-            let _ = self.meeting.drop_peer(now, peer);
-            return;
-        }
-        let Some(at) = self.members.iter().position(|member| member.id == peer) else { return };
-        if self.meeting.resume(now, peer).and_then(|()| self.meeting.renew(now, peer)).is_err() {
-            return;
-        }
-        let old = self.members.remove(at);
-        let given = (old.identity, old.name.clone(), old.index);
-        match self.add_member(now, peer, given.0, given.1, given.2) {
-            Ok(()) => {
-                if let Some(member) = self.member(peer) {
-                    (member.role, member.verification) = (old.role, old.verification);
-                    member.shown.height = old.shown.height;
-                }
-            }
-            Err(error) => tracing::error!(%error, "no thread for a peer's pictures"),
-        }
     }
 
     /// The host's name, if it is somebody else.
@@ -631,57 +532,6 @@ impl Room {
         }
         self.met.iter().map(|(_, name, verified)| (name.clone(), *verified)).collect()
     }
-
-    /// Takes news of a path.
-    pub(crate) fn handle_path(&mut self, now: Instant, peer: PeerId, number: u64, news: PathNews) {
-        let Some(at) = self.members.iter().position(|member| member.id == peer) else { return };
-        let member = &mut self.members[at];
-        if member.path.as_ref().is_none_or(|path| path.number != number) {
-            return;
-        }
-        match news {
-            PathNews::Offer(sdp) => tell(self.meeting.send_offer(now, peer, sdp)),
-            PathNews::Answer(sdp) => tell(self.meeting.send_answer(now, peer, sdp)),
-            PathNews::Candidate(line) => tell(self.meeting.send_candidate(now, peer, line)),
-            PathNews::Connected => {
-                member.link = PeerLink::Live;
-                member.refused = None;
-                if let Some(measure) = &self.measure {
-                    measure.connected(now);
-                }
-            }
-            PathNews::Disconnected | PathNews::Failed => {
-                if member.link == PeerLink::Live {
-                    member.link = PeerLink::Reconnecting;
-                }
-                // The network may have changed: the relay, through which a new path is agreed, should be back at once.
-                self.relay.hurry();
-                if member.silent && matches!(news, PathNews::Failed) {
-                    let _ = self.meeting.drop_peer(now, peer);
-                }
-            }
-            PathNews::Route(route) => member.route = Some(self.reach.routes.shown(&route)),
-            PathNews::Refused(why) => {
-                let certificate = Some(words::route_refusal(RouteRefusal::TurnCertificate));
-                // That no address came is what follows from it, and a way that stands needs no TURN server.
-                let follows = why == RouteRefusal::NoRelay && member.refused == certificate;
-                let idle = why == RouteRefusal::TurnCertificate && member.link == PeerLink::Live;
-                if !follows && !idle {
-                    member.refused = Some(words::route_refusal(why));
-                }
-                if why.closes() && member.link == PeerLink::Live {
-                    member.link = PeerLink::Reconnecting;
-                }
-            }
-            PathNews::Ruled(why) => member.refused = Some(words::policy_error(why)),
-            PathNews::Stats(stats) => member.update_stats(now, stats),
-        }
-        if let Some(measure) = &self.measure
-            && let Some(member) = self.members.get(at)
-        {
-            measure.update_peer(peer, member.generation, member.route.as_ref());
-        }
-    }
 }
 
 /// Host and port of a relay's URL, as a person reads them.
@@ -691,13 +541,14 @@ fn shown_address(url: &str) -> String {
 }
 
 /// A message that could not be handed over: the peer has just gone, or what was to be said is too long.
-fn tell(said: Result<(), MeetingError>) {
+pub(super) fn tell(said: Result<(), MeetingError>) {
     if let Err(error) = said {
         tracing::warn!(%error, "not said to a peer");
     }
 }
 
-fn bitrate(format: VideoFormat) -> u32 {
+/// Bits a second where nothing limits them.
+pub(super) fn bitrate(format: VideoFormat) -> u32 {
     let pixels = (format.width * format.height) as u64 * u64::from(format.fps);
     (BITRATE_720P30 * pixels / (1280 * 720 * 30)).clamp(LEAST_BITRATE, 2 * BITRATE_720P30) as u32
 }

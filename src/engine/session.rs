@@ -14,6 +14,7 @@ use crate::engine::input::{Input, Inputs};
 use crate::engine::playout::Playout;
 use crate::engine::room::{Happened, Room};
 use crate::engine::routes::Routes;
+use crate::engine::series::Series;
 use crate::engine::sound_out::SoundLine;
 use crate::engine::start::{EngineOptions, Wake};
 use crate::engine::store::contacts::Contacts;
@@ -66,6 +67,8 @@ pub(crate) struct Session {
     pub(super) closing: Option<JoinHandle<()>>,
     /// The signed log of the meeting that ended last.
     pub(super) last_log: Option<String>,
+    /// Its figures.
+    pub(super) last_series: Option<Series>,
     pub(super) quitting: bool,
 }
 
@@ -109,6 +112,7 @@ impl Session {
             own_relay: None,
             closing: None,
             last_log: None,
+            last_series: None,
             quitting: false,
         }
     }
@@ -226,18 +230,13 @@ impl Session {
                 self.settle(now);
             }
             Command::Judge { peer, verdict } => self.judge(now, peer, verdict),
-            Command::SetVolume { peer, volume } => {
-                if let Some(member) = self.room().and_then(|room| room.member(peer)) {
-                    member.volume = volume.clamp(0.0, 2.0);
-                    member.inbound.set_volume(volume);
-                }
-            }
             Command::WatchPeer { peer, height } => {
                 if let Some(room) = self.room() {
                     room.watch(now, peer, height);
                 }
                 self.settle(now);
             }
+            Command::SetVolume { peer, volume } => self.set_volume(peer, volume),
             Command::ChangeSettings(new) => {
                 let new = *new;
                 self.change_settings(|settings| *settings = new);
@@ -255,6 +254,7 @@ impl Session {
             Command::LeaveToHeir => self.leave_to_heir(now).await,
             Command::JudgeCode { digits, verdict } => self.judge_code(now, &digits, verdict),
             Command::SaveLog(path) => self.save_log(&path),
+            Command::SaveReport(path) => self.save_report(&path),
             Command::Quit => self.quitting = true,
         }
     }
@@ -413,6 +413,7 @@ impl Session {
 
     fn end(&mut self, reason: String, failed: bool) {
         let (mut lasted, mut met) = (None, Vec::new());
+        self.last_series = self.series().filter(|_| self.room().is_some());
         self.last_log = None;
         if let Some(room) = self.room() {
             lasted = room.since.map(|since| since.elapsed());
@@ -422,10 +423,21 @@ impl Session {
         if let (Some(measure), Some(log)) = (&self.options.measure, &self.last_log) {
             measure.set_log(log);
         }
+        if let (Some(measure), Some(series)) = (&self.options.measure, &self.last_series) {
+            measure.set_series(series);
+        }
         self.devices.release();
         self.playout.clear();
-        let ended =
-            Ended { reason, failed, lasted, met, rejoin: self.intent.take().is_some(), log: self.last_log.is_some() };
+        self.keep_volumes();
+        let ended = Ended {
+            reason,
+            failed,
+            lasted,
+            met,
+            rejoin: self.intent.take().is_some(),
+            log: self.last_log.is_some(),
+            report: self.last_series.is_some(),
+        };
         self.place = Place::Ended(ended);
         self.stop_own_relay();
     }
@@ -527,6 +539,7 @@ impl Session {
         if looked.is_none_or(|at| now - at >= DEVICE_POLL) {
             *looked = Some(now);
             self.look_for_devices();
+            self.keep_volumes();
         }
     }
 
@@ -646,7 +659,7 @@ impl Session {
 }
 
 fn never_began(reason: String, rejoin: bool) -> Ended {
-    Ended { reason, failed: true, lasted: None, met: Vec::new(), rejoin, log: false }
+    Ended { reason, failed: true, lasted: None, met: Vec::new(), rejoin, log: false, report: false }
 }
 
 async fn sleep_until(deadline: Option<Instant>) {

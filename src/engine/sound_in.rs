@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::media::frame::BLOCK;
-use crate::media::jitter::{Change, JitterBuffer, Play};
+use crate::media::jitter::{Change, JitterBuffer, JitterStats, Play};
 use crate::media::level::LevelMeter;
 use crate::media::opus::OpusDecoder;
 use crate::media::stretch::Stretcher;
@@ -48,6 +48,11 @@ impl SoundIn {
     /// How long the fastest packet waits before it is played.
     pub(super) fn delay(&self) -> Duration {
         self.jitter.delay()
+    }
+
+    /// What the jitter buffer has counted so far, the delay that it aims at, and the one that it has.
+    pub(super) fn figures(&self) -> (JitterStats, Duration, Duration) {
+        (self.jitter.stats(), self.jitter.target(), self.jitter.delay())
     }
 
     /// Takes in a frame that arrived at `now`: an Opus packet, and copies of earlier ones.

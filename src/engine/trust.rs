@@ -71,6 +71,11 @@ impl Session {
         if let Err(error) = self.contacts.met(&identity, &name, unix_now()) {
             self.warn(words::contacts_error(&error));
         }
+        let volume = self.contacts.volume(&identity);
+        if let Some(member) = self.room().and_then(|room| room.member(peer)) {
+            member.volume = volume;
+            member.inbound.set_volume(volume);
+        }
         self.tell_known();
         self.announce_media(now);
     }
@@ -81,6 +86,27 @@ impl Session {
         if let Some(room) = self.room() {
             room.meeting.set_known(known);
             room.meeting.set_blocked(Instant::now(), blocked);
+        }
+    }
+
+    /// How loud somebody is played; it is remembered for their key.
+    pub(super) fn set_volume(&mut self, peer: PeerId, volume: f32) {
+        if !volume.is_finite() {
+            return;
+        }
+        let Some(member) = self.room().and_then(|room| room.member(peer)) else { return };
+        let (identity, proven) = (member.identity, member.proven);
+        member.volume = volume.clamp(0.0, 2.0);
+        member.inbound.set_volume(volume);
+        if proven {
+            self.contacts.set_volume(&identity, volume);
+        }
+    }
+
+    /// Writes volumes that have changed.
+    pub(super) fn keep_volumes(&mut self) {
+        if let Err(error) = self.contacts.keep_volumes() {
+            self.warn(words::contacts_error(&error));
         }
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use crate::engine::quality::{Cause, Quality, Reason};
 use crate::media::device::DeviceList;
 use crate::media::frame::{Latest, Picture};
 use crate::settings::Settings;
@@ -342,6 +343,10 @@ pub struct Peer {
     pub route: Option<Route>,
     /// Figures of the last second.
     pub stats: PeerStats,
+    /// How well pictures and sound pass between us.
+    pub quality: Quality,
+    /// Why it is not better, what is noticed first at the front. Empty while it is good.
+    pub reasons: Vec<Reason>,
 }
 
 /// State of the path to a peer.
@@ -431,6 +436,16 @@ pub struct PeerStats {
     pub send_kbps: f32,
     /// Packets lost on the way here, percent.
     pub loss_percent: f32,
+    /// Packets lost on the way there, percent, as they report it.
+    pub send_loss_percent: f32,
+    /// What the path may carry in pictures, kbit/s; `None` if it is not estimated.
+    pub target_kbps: Option<f32>,
+    /// Own pictures handed to the path a second.
+    pub send_fps: f32,
+    /// Delay of their sound in the jitter buffer, milliseconds.
+    pub jitter_ms: Option<f32>,
+    /// Sound that had to be made up, percent.
+    pub concealed_percent: f32,
     /// Frames that did not open (forged, replayed, or sealed with an unknown key), since the start.
     pub unopened: u64,
 }
@@ -518,6 +533,8 @@ pub struct Ended {
     pub rejoin: bool,
     /// A signed log of the meeting can be saved.
     pub log: bool,
+    /// A report of the call can be saved.
+    pub report: bool,
 }
 
 /// Something that gets in the way. One place in the window, one wording each.
@@ -562,5 +579,19 @@ pub enum Notice {
     KeyChanged {
         /// Who.
         name: String,
+    },
+    /// What others see of this person is held back by the network.
+    WeakUpload {
+        /// Who sees less.
+        names: Vec<String>,
+        /// Whose side is the narrow one.
+        cause: Cause,
+    },
+    /// What this person sees of others is held back by the network.
+    WeakDownload {
+        /// Of whom less is seen.
+        names: Vec<String>,
+        /// Whose side is the narrow one.
+        cause: Cause,
     },
 }

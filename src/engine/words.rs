@@ -281,6 +281,16 @@ pub fn log_not_saved(path: &Path, error: &std::io::Error) -> String {
     format!("The meeting log could not be written to {}: {error}.", path.display())
 }
 
+/// The report of the call was written.
+pub fn report_saved(path: &Path) -> String {
+    format!("The call report is in {}. It holds figures only: no names and no addresses.", path.display())
+}
+
+/// It could not be written.
+pub fn report_not_saved(path: &Path, error: &std::io::Error) -> String {
+    format!("The call report could not be written to {}: {error}.", path.display())
+}
+
 /// This person hosts now.
 pub fn you_host() -> String {
     "You are the host now. Earlier invite links lead nowhere any more: share your own.".into()

@@ -10,11 +10,10 @@ use clap::Args;
 
 use crate::engine::event::Tone;
 use crate::engine::measure::{Measurements, Recordings};
+use crate::engine::process;
 use crate::engine::view::{DeviceState, Notice, PeerLink, RelayTransport, RouteKind, Stage};
 use crate::engine::{self, Command, EngineOptions, Event, Handle, Intent, View};
-use crate::headless::report::{
-    AudioReport, PeerReport, Percentiles, Report, RouteReport, Sent, VideoReport, process_cost,
-};
+use crate::headless::report::{AudioReport, PeerReport, Percentiles, Report, RouteReport, Sent, VideoReport};
 use crate::headless::route_args::RouteArgs;
 use crate::media::device::{CameraChoice, MicChoice, SpeakerChoice};
 use crate::media::source::VideoFormat;
@@ -475,7 +474,6 @@ fn statistics(view: &View) -> String {
 }
 
 fn report(measurements: &Measurements, held: bool) -> Report {
-    let (cpu_seconds, rss_peak_mb) = process_cost();
     let sent = measurements.sent();
     let peers = measurements.peers();
     let keyed = peers.iter().any(|peer| peer.generation > 0);
@@ -532,9 +530,10 @@ fn report(measurements: &Measurements, held: bool) -> Report {
         roster_hash: measurements.roster().map(|(_, hash)| hash.iter().map(|byte| format!("{byte:02x}")).collect()),
         group_code: measurements.code().map(|code| code.replace(' ', "")),
         refused_at_door: measurements.refused(),
-        cpu_seconds,
-        rss_peak_mb,
+        cpu_seconds: process::cpu_seconds(),
+        rss_peak_mb: process::peak_memory_mb(),
         errors: measurements.errors(),
+        series: measurements.series(),
     }
 }
 

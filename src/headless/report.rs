@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::engine::series::Series;
+
 /// The report of one call. Milliseconds are measured from the process's own start of the call.
 #[derive(Debug, Default, Serialize)]
 pub struct Report {
@@ -33,6 +35,8 @@ pub struct Report {
     pub rss_peak_mb: Option<f64>,
     /// What went wrong, in sentences.
     pub errors: Vec<String>,
+    /// Figures second by second, without names and addresses (`docs/REPORT.md`); null where the meeting was not entered.
+    pub series: Option<Series>,
 }
 
 /// What this side sent.
@@ -145,27 +149,6 @@ impl Percentiles {
         let at = |part: f64| sorted.get(((sorted.len().checked_sub(1)?) as f64 * part).round() as usize).copied();
         Some(Self { p50: at(0.5)?, p95: at(0.95)?, p99: at(0.99)? })
     }
-}
-
-/// CPU seconds used and peak resident memory in MB, as the kernel counts them: `/proc/self/stat` and `/proc/self/status`
-/// (proc(5)), hence on Linux alone.
-pub fn process_cost() -> (Option<f64>, Option<f64>) {
-    (cpu_seconds(), peak_memory_mb())
-}
-
-fn cpu_seconds() -> Option<f64> {
-    // User and system time of all threads, those that have ended included, in ticks of which Linux counts 100 a second.
-    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-    let after_name = stat.rsplit_once(')')?.1;
-    let fields: Vec<&str> = after_name.split_whitespace().collect();
-    let ticks: f64 = fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?;
-    Some(ticks / 100.0)
-}
-
-fn peak_memory_mb() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(line.split_whitespace().next()?.parse::<f64>().ok()? / 1024.0)
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use super::shortcuts::{self, Shortcut};
 use super::textures::Textures;
 use super::theme;
 use super::toasts::Toasts;
+use super::watching::Watching;
 use super::{CheckLink, WindowOptions, panels, screens, strings};
 use crate::engine::event::Tone;
 use crate::engine::view::{PeerId, Stage};
@@ -71,6 +72,7 @@ pub(crate) struct Local {
     pub unfolded: BTreeSet<PeerId>,
     pub drafts: BTreeMap<TextSetting, Draft>,
     pub last_activity: f64,
+    pub watching: Watching,
 }
 
 /// What a screen works with during one pass.
@@ -258,10 +260,34 @@ impl App {
         panels::sheets(ui, &mut cx);
         cx.toasts.show(ui, lift);
         self.textures.sweep();
+        self.tell_sizes(ui.ctx());
         if let Some(kind) = ask_for_file
             && self.picking.is_none()
         {
             self.picking = Some((kind, (self.pick_file)(ui.ctx(), kind)));
+        }
+    }
+
+    /// Tells the engine how large each peer's picture is on the screen: not at all in a window that cannot be seen.
+    fn tell_sizes(&mut self, ctx: &Context) {
+        let view = self.handle.view();
+        let peers = match &view.stage {
+            Stage::Meeting(meeting) => meeting.peers.as_slice(),
+            _ => &[],
+        };
+        let (now, hidden) = ctx.input(|input| {
+            let window = input.viewport();
+            (input.time, window.minimized == Some(true) || window.occluded == Some(true))
+        });
+        if hidden {
+            self.local.watching.see_nothing();
+        }
+        let tell = self.local.watching.settle(now, peers.iter().map(|peer| peer.id));
+        for (peer, height) in tell.now {
+            self.handle.send(Command::WatchPeer { peer, height });
+        }
+        if let Some(seconds) = tell.later {
+            ctx.request_repaint_after(std::time::Duration::from_secs_f64(seconds));
         }
     }
 
@@ -317,6 +343,7 @@ impl App {
                 FileKind::Video => Command::ChooseCamera(CameraChoice::File(path)),
                 FileKind::Sound => Command::ChooseMic(MicChoice::File(path)),
                 FileKind::Log => Command::SaveLog(path),
+                FileKind::Report => Command::SaveReport(path),
                 FileKind::Countries => {
                     let mut settings = (*self.handle.view().settings).clone();
                     settings.country_table = Some(path);
@@ -330,6 +357,13 @@ impl App {
 }
 
 impl eframe::App for App {
+    fn logic(&mut self, ctx: &Context, _frame: &mut eframe::Frame) {
+        // A hidden window gets no passes, and this in their place.
+        if ctx.input(|input| input.viewport().visible()) == Some(false) {
+            self.tell_sizes(ctx);
+        }
+    }
+
     fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
         self.show(ui);
     }

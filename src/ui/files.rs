@@ -19,6 +19,8 @@ pub enum FileKind {
     Countries,
     /// A new file, for the signed log of a meeting.
     Log,
+    /// A new file, for the report of a call.
+    Report,
 }
 
 /// Asks the person for a file; the answer comes later through the receiver, `None` if they chose none.
@@ -36,12 +38,14 @@ pub(crate) fn system_dialog() -> PickFile {
             FileKind::Sound => (strings::SOUND_FILES, &["wav"]),
             FileKind::Countries => (strings::TABLE_FILES, &["csv", "txt"]),
             FileKind::Log => (strings::LOG_FILES, &["log"]),
+            FileKind::Report => (strings::REPORT_FILES, &["json"]),
         };
         // macOS wants the dialog made on the window's thread; waiting for it happens on another.
         let dialog = rfd::AsyncFileDialog::new().add_filter(name, endings);
         let dialog: Answer = match kind {
             FileKind::Video | FileKind::Sound | FileKind::Countries => Box::pin(dialog.pick_file()),
             FileKind::Log => Box::pin(dialog.set_file_name(strings::LOG_FILE_NAME).save_file()),
+            FileKind::Report => Box::pin(dialog.set_file_name(strings::REPORT_FILE_NAME).save_file()),
         };
         let ctx = ctx.clone();
         let waiting = std::thread::Builder::new().name("file dialog".to_owned()).spawn(move || {

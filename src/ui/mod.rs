@@ -13,6 +13,7 @@ pub mod strings;
 mod textures;
 pub mod theme;
 mod toasts;
+mod watching;
 mod when;
 mod widgets;
 

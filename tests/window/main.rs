@@ -6,6 +6,7 @@ mod before;
 mod door;
 mod meeting;
 mod people;
+mod quality;
 mod settings;
 mod trust;
 #[path = "../window_script/mod.rs"]

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use conclave::engine::view::{Encryption, Ended, Heir, Notice, PeerLink, PreJoin, Stage};
+use conclave::engine::view::{Cause, Encryption, Ended, Heir, Notice, PeerLink, PreJoin, Stage};
 use conclave::engine::{Command, Event, Intent, event::Tone};
 use conclave::ui::strings;
 use egui::Key;
@@ -85,6 +85,15 @@ fn every_interruption_has_its_sentence() {
         (Notice::Overloaded, strings::OVERLOADED.to_owned()),
         (Notice::SpeakingWhileMuted, strings::SPEAKING_MUTED.to_owned()),
         (Notice::KeyChanged { name: "Ana".to_owned() }, strings::key_changed("Ana")),
+        (
+            Notice::WeakUpload { names: vec!["Ana".to_owned()], cause: Cause::Own },
+            "Your upload limits what Ana sees and hears of you.".to_owned(),
+        ),
+        (
+            Notice::WeakDownload { names: vec!["Ana".to_owned()], cause: Cause::Theirs },
+            "Ana’s upload limits Ana’s picture and sound.".to_owned(),
+        ),
+        (Notice::Overloaded, strings::OVERLOADED.to_owned()),
     ] {
         script.change(|view| view.notices = vec![notice]);
         assert!(script.says(&words), "{words}");
@@ -118,6 +127,7 @@ fn leaving_ends_and_the_ended_screen_leads_home_or_back() {
             met: vec![("Ana".to_owned(), true)],
             rejoin: true,
             log: false,
+            report: false,
         });
     });
     assert!(script.says("You left the meeting."));
@@ -255,6 +265,7 @@ fn the_signed_log_is_saved_where_the_person_says() {
             met: vec![],
             rejoin: false,
             log,
+            report: false,
         })
     };
     let mut script = Script::new(ended(false));

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use conclave::engine::view::{
     DeviceState, Encryption, Familiarity, GroupCode, HearMyself, InviteLink, InviteNo, InviteState, Knock, LinkCheck,
-    LinkFacts, Meeting, Own, Peer, PeerId, PeerLink, PeerStats, PortMapping, Relay, RelaySight, Role as Part, Roster,
-    Route, RouteKind, Stage, Verification,
+    LinkFacts, Meeting, Own, Peer, PeerId, PeerLink, PeerStats, PortMapping, Quality, Relay, RelaySight, Role as Part,
+    Roster, Route, RouteKind, Stage, Verification,
 };
 use conclave::engine::{Command, Event, Handle, View};
 use conclave::media::device::{DeviceInfo, DeviceList};
@@ -31,6 +31,7 @@ pub(crate) struct Script {
     view: watch::Sender<Arc<View>>,
     events: mpsc::UnboundedSender<Event>,
     commands: mpsc::UnboundedReceiver<Command>,
+    watched: Vec<(PeerId, u32)>,
     check: Rc<RefCell<Option<LinkCheck>>>,
     copied: Arc<Mutex<Option<String>>>,
 }
@@ -77,6 +78,7 @@ impl Script {
                 FileKind::Video => "films/talk.y4m",
                 FileKind::Sound => "films/talk.wav",
                 FileKind::Log => "logs/meeting.log",
+                FileKind::Report => "logs/call.json",
                 FileKind::Countries => "tables/countries.csv",
             };
             answer.send(Some(PathBuf::from(file))).unwrap();
@@ -103,7 +105,7 @@ impl Script {
             App::new(&creation.egui_ctx, options, handle)
         });
         window.run();
-        Self { window, view, events, commands, check, copied }
+        Self { window, view, events, commands, watched: Vec::new(), check, copied }
     }
 
     /// Shows another view.
@@ -133,9 +135,23 @@ impl Script {
         *self.check.borrow_mut() = Some(check);
     }
 
-    /// What the window has asked for since the last call.
+    /// What a person has asked for since the last call. What the window says of itself is in [`watched`](Self::watched).
     pub(crate) fn commands(&mut self) -> Vec<Command> {
-        std::iter::from_fn(|| self.commands.try_recv().ok()).collect()
+        let mut asked = Vec::new();
+        while let Ok(command) = self.commands.try_recv() {
+            match command {
+                Command::WatchPeer { peer, height } => self.watched.push((peer, height)),
+                command => asked.push(command),
+            }
+        }
+        asked
+    }
+
+    /// The sizes in which the window has said it shows peers, since the last call.
+    pub(crate) fn watched(&mut self) -> Vec<(PeerId, u32)> {
+        let asked = self.commands();
+        assert!(asked.is_empty(), "something else was asked for, too");
+        std::mem::take(&mut self.watched)
     }
 
     /// Presses whatever can be pressed and has this name.
@@ -370,8 +386,15 @@ pub(crate) fn peer(name: &str) -> Peer {
             receive_kbps: 1800.0,
             send_kbps: 1750.0,
             loss_percent: 0.2,
+            send_loss_percent: 0.1,
+            target_kbps: None,
+            send_fps: 30.0,
+            jitter_ms: Some(40.0),
+            concealed_percent: 0.0,
             unopened: 0,
         },
+        quality: Quality::Good,
+        reasons: Vec::new(),
     }
 }
 

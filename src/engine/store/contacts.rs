@@ -46,6 +46,9 @@ struct Contact {
     /// Their knocks are not heard.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     blocked: bool,
+    /// How loud they are played, in percent, if not as sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    volume: Option<u16>,
 }
 
 impl Contact {
@@ -66,6 +69,8 @@ struct Book {
 pub struct Contacts {
     path: PathBuf,
     people: Vec<Contact>,
+    /// A volume has changed and is not in the file yet.
+    unsaved: bool,
 }
 
 impl Contacts {
@@ -86,7 +91,7 @@ impl Contacts {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(ContactsError::Io(path, error)),
         };
-        Ok(Self { path, people })
+        Ok(Self { path, people, unsaved: false })
     }
 
     /// Notes that `key` was met under `name` at `now` (seconds since 1970). The name of a verified person stays
@@ -125,6 +130,36 @@ impl Contacts {
     pub fn block(&mut self, key: &IdentityKey, name: &str, now: u64) -> Result<(), ContactsError> {
         self.take_in_others_notes();
         self.note(key, name, now).blocked = true;
+        self.save()
+    }
+
+    /// Notes how loud somebody who was met is played, 0..=2. It is written by the next [`keep_volumes`](Self::keep_volumes),
+    /// for a slider that is moved changes it many times a second.
+    pub fn set_volume(&mut self, key: &IdentityKey, volume: f32) {
+        let text = encode(key);
+        let Some(person) = self.people.iter_mut().find(|person| person.key == text) else { return };
+        let percent = (volume.clamp(0.0, 2.0) * 100.0).round() as u16;
+        let volume = (percent != 100).then_some(percent);
+        self.unsaved |= person.volume != volume;
+        person.volume = volume;
+    }
+
+    /// How loud somebody is played, 0..=2.
+    pub fn volume(&self, key: &IdentityKey) -> f32 {
+        let text = encode(key);
+        let percent = self.people.iter().find(|person| person.key == text).and_then(|person| person.volume);
+        percent.map_or(1.0, |percent| (f32::from(percent) / 100.0).min(2.0))
+    }
+
+    /// Writes the volumes that have changed.
+    ///
+    /// # Errors
+    /// The file could not be written; it is not tried again before another volume changes.
+    pub fn keep_volumes(&mut self) -> Result<(), ContactsError> {
+        if !std::mem::take(&mut self.unsaved) {
+            return Ok(());
+        }
+        self.take_in_others_notes();
         self.save()
     }
 
@@ -181,6 +216,7 @@ impl Contacts {
                     verified: None,
                     mismatch: false,
                     blocked: false,
+                    volume: None,
                 });
                 self.people.len() - 1
             }
@@ -374,6 +410,22 @@ mod tests {
         assert_eq!(book.blocked()[0].name, "Ana");
         book.unblock(&ANA.fingerprint()).unwrap();
         assert!(Contacts::load(folder.path()).unwrap().blocked_keys().is_empty());
+    }
+
+    #[test]
+    fn how_loud_somebody_is_played_is_remembered_for_their_key_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut book = Contacts::load(folder.path()).unwrap();
+        book.set_volume(&ANA, 0.5);
+        assert_eq!(book.volume(&ANA), 1.0, "nobody who was met");
+        book.met(&ANA, "Ana", 6).unwrap();
+        book.set_volume(&ANA, 0.4);
+        book.keep_volumes().unwrap();
+        let mut book = Contacts::load(folder.path()).unwrap();
+        assert_eq!((book.volume(&ANA), book.volume(&OTHER)), (0.4, 1.0));
+        book.set_volume(&ANA, 1.0);
+        book.keep_volumes().unwrap();
+        assert!(!std::fs::read_to_string(folder.path().join(FILE)).unwrap().contains("volume"));
     }
 
     #[test]

@@ -3,12 +3,14 @@
 use egui::Ui;
 
 use crate::engine::Command;
+use crate::engine::view::{DeviceState, HearMyself};
 use crate::media::device::{CameraChoice, DeviceInfo, MicChoice, SpeakerChoice};
 use crate::ui::app::Cx;
 use crate::ui::files::FileKind;
 use crate::ui::icons::Icon;
 use crate::ui::strings;
-use crate::ui::widgets::{Choice, picker};
+use crate::ui::theme::tokens;
+use crate::ui::widgets::{Button, Choice, Kind, icon_line, picker, progress};
 
 /// A line of a picker: something that can be chosen at once, or a file that has to be asked for.
 enum Pick<T> {
@@ -135,6 +137,34 @@ pub(crate) fn speaker(ui: &mut Ui, cx: &mut Cx<'_>) {
     );
     if let Some(Pick::Now(choice)) = picker(ui, Icon::Volume, strings::SPEAKER_DEVICE, &shown, choices) {
         cx.send(Command::ChooseSpeaker(choice));
+    }
+}
+
+/// Records and plays what others would hear, before a meeting. It needs a microphone.
+pub(crate) fn hear_myself(ui: &mut Ui, cx: &mut Cx<'_>) {
+    let state = cx.view.own.hear_myself;
+    let running = matches!(cx.view.own.mic, DeviceState::Running(_));
+    let idle = state == HearMyself::Idle;
+    let (icon, words) = match state {
+        HearMyself::Idle => (Icon::Mic, strings::HEAR_MYSELF),
+        HearMyself::Recording { .. } => (Icon::Volume, strings::HEAR_NOW),
+        HearMyself::Playing { .. } => (Icon::X, strings::HEAR_STOP),
+    };
+    let button = Button::new(Kind::Quiet, words).name(strings::HEAR_MYSELF).icon(icon).compact();
+    if button.enabled(running || !idle).show(ui).clicked() {
+        cx.send(Command::HearMyself(idle));
+    }
+    let colour = tokens(ui.ctx()).secondary;
+    match state {
+        HearMyself::Idle => {}
+        HearMyself::Recording { done, .. } => {
+            progress(ui, strings::HEAR_MADE, done);
+            icon_line(ui, Icon::Mic, strings::HEAR_RECORDING, colour);
+        }
+        HearMyself::Playing { done } => {
+            progress(ui, strings::HEAR_PLAYED, done);
+            icon_line(ui, Icon::Volume, strings::HEAR_PLAYING, colour);
+        }
     }
 }
 

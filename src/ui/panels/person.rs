@@ -3,11 +3,11 @@
 use egui::{Align, Layout, Rect, Sense, Slider, Ui, vec2};
 
 use crate::engine::Command;
-use crate::engine::view::{Meeting, Peer, PeerLink, Role, Verification};
+use crate::engine::view::{Meeting, Peer, PeerLink, Quality, Role, Verification};
 use crate::ui::app::{Cx, Sheet};
 use crate::ui::icons::{self, Icon};
 use crate::ui::theme::{Weight, control, size, space, tokens};
-use crate::ui::widgets::{Button, Entry, Kind, card, icon_line, more_button, strong, text};
+use crate::ui::widgets::{Button, Entry, Kind, card, icon_line, more_button, quality_lines, strong, text};
 use crate::ui::{strings, when};
 
 /// Side of the marks that say what somebody's devices do.
@@ -74,6 +74,9 @@ pub(super) fn other(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting, peer: &Peer
         line(ui, &name, peer.mic_on, peer.camera_on, |ui| actions(ui, cx, meeting, peer));
         role(ui, peer.role);
         trust(ui, cx, peer);
+        if matches!(peer.quality, Quality::Fair | Quality::Poor) {
+            quality(ui, peer);
+        }
         volume(ui, cx, peer);
     });
 }
@@ -155,6 +158,13 @@ pub(super) fn verification(ui: &mut Ui, verification: &Verification) {
         Verification::Mismatch => icon_line(ui, Icon::ShieldAlert, strings::VERIFICATION_MISMATCH, t.danger_text),
         Verification::Changed => icon_line(ui, Icon::ShieldAlert, strings::VERIFICATION_CHANGED, t.warning),
     };
+}
+
+/// How well it goes with them, and why not better.
+pub(super) fn quality(ui: &mut Ui, peer: &Peer) {
+    let why = strings::reasons(&peer.name, &peer.reasons);
+    let word = format!("{} · {}", strings::CONNECTION, strings::quality(peer.quality).to_lowercase());
+    quality_lines(ui, peer.quality, &word, &why);
 }
 
 /// How loud they are played.

@@ -3,13 +3,16 @@
 use egui::{Rect, Ui};
 
 use super::{person, relay_sight, side};
-use crate::engine::view::{Encryption, Meeting, Peer, PeerStats, RelayTransport, Route, RouteKind, Verification};
+use crate::engine::view::{
+    Encryption, Meeting, Peer, PeerStats, Quality, RelayTransport, Route, RouteKind, Verification,
+};
 use crate::ui::app::{Cx, Sheet};
+use crate::ui::files::FileKind;
 use crate::ui::icons::Icon;
 use crate::ui::screens::reachability;
 use crate::ui::strings;
-use crate::ui::theme::{space, tokens};
-use crate::ui::widgets::{Button, Kind, alert, caption, card, fact, fact_note, icon_line, note, strong};
+use crate::ui::theme::{Weight, size, space, tokens};
+use crate::ui::widgets::{Button, Kind, alert, caption, card, fact, fact_note, icon_line, note, strong, text};
 
 /// With more people than this, the figures of each are folded away until they are asked for.
 const UNFOLDED: usize = 2;
@@ -23,6 +26,9 @@ pub(crate) fn show(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting, place: Rect)
         for peer in &meeting.peers {
             card(ui, |ui| route(ui, cx, meeting, peer));
         }
+        if !meeting.peers.is_empty() {
+            report(ui, cx);
+        }
         caption(ui, strings::RELAY);
         card(ui, |ui| reachability(ui, meeting));
         relay_sight::show(ui, &meeting.relay.sees);
@@ -30,6 +36,20 @@ pub(crate) fn show(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting, place: Rect)
     if closed {
         cx.local.panel = None;
     }
+}
+
+/// What the call was like so far, for somebody who helps.
+fn report(ui: &mut Ui, cx: &mut Cx<'_>) {
+    caption(ui, strings::CALL_REPORT);
+    card(ui, |ui| {
+        ui.spacing_mut().item_spacing.y = space::S;
+        let width = ui.available_width();
+        let save = Button::new(Kind::Secondary, strings::SAVE_REPORT).icon(Icon::FileDown);
+        if save.compact().width(width).show(ui).clicked() {
+            cx.ask_for_file(FileKind::Report);
+        }
+        text(ui, strings::SAVE_REPORT_EXPLAINED, size::CAPTION, Weight::Regular, tokens(ui.ctx()).secondary);
+    });
 }
 
 /// Something was compared and found different, or the host was caught lying.
@@ -79,6 +99,9 @@ fn route(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting, peer: &Peer) {
     ui.spacing_mut().item_spacing.y = space::S;
     strong(ui, &strings::shown_name(&peer.name));
     person::verification(ui, &peer.verification);
+    if peer.quality != Quality::Unknown {
+        person::quality(ui, peer);
+    }
     if meeting.peers.len() > UNFOLDED {
         let unfolded = cx.local.unfolded.contains(&peer.id);
         let words = peer.route.as_ref().map_or_else(|| strings::ROUTE_NONE.to_owned(), |r| in_short(r, &peer.stats));
@@ -158,9 +181,19 @@ fn loss(stats: &PeerStats) -> String {
 
 fn figures(ui: &mut Ui, stats: &PeerStats) {
     fact(ui, strings::ROUND_TRIP, round_trip(stats), false);
-    fact(ui, strings::LOSS, loss(stats), false);
+    let lost = strings::both_ways(&loss(stats), &format!("{:.1} %", stats.send_loss_percent));
+    fact(ui, strings::LOSS, lost, false);
     fact(ui, strings::RECEIVING, rate(stats.receive_kbps), false);
     fact(ui, strings::SENDING, rate(stats.send_kbps), false);
+    if let Some(target) = stats.target_kbps {
+        fact(ui, strings::ROOM_FOR_PICTURES, rate(target), false);
+    }
+    if let Some(delay) = stats.jitter_ms {
+        fact(ui, strings::SOUND_DELAY, format!("{delay:.0} ms"), false);
+    }
+    if stats.concealed_percent >= 0.5 {
+        fact(ui, strings::SOUND_REPAIRED, format!("{:.0} %", stats.concealed_percent), false);
+    }
     if stats.width > 0 {
         fact(ui, strings::PICTURE, format!("{} × {} · {:.0} fps", stats.width, stats.height, stats.fps), false);
     }

@@ -5,7 +5,7 @@ use egui::{Align, Align2, Layout, Rect, Sense, Ui, WidgetInfo, pos2, vec2};
 
 use crate::engine::compare::{SAFETY_DIGITS, safety_digits_in, safety_numbers_match};
 use crate::engine::event::Tone;
-use crate::engine::view::{Meeting, Peer, PeerId, PeerLink, Stage, Verification};
+use crate::engine::view::{Meeting, Peer, PeerId, PeerLink, Quality, Stage, Verification};
 use crate::engine::{Command, Verdict};
 use crate::ui::app::{Cx, unix_now};
 use crate::ui::icons::{self, Icon};
@@ -143,7 +143,10 @@ fn who(ui: &mut Ui, cx: &mut Cx<'_>, peer: &Peer) {
             mirrored: false,
             mic_on: peer.mic_on,
             camera_on: peer.camera_on,
-            level: peer.level,
+            speaking: false,
+            quality: Quality::Unknown,
+            quality_word: "",
+            quality_why: &[],
             verified: false,
             message: None,
             corner: radius::CONTROL,

@@ -52,15 +52,7 @@ pub(crate) fn show(ui: &mut Ui, cx: &mut Cx<'_>, ended: &Ended) -> f32 {
             });
             ui.add_space(space::S);
         }
-        if ended.log {
-            let width = ui.available_width();
-            let save = Button::new(Kind::Secondary, strings::SAVE_LOG).icon(Icon::FileDown).width(width);
-            if save.show(ui).clicked() {
-                cx.ask_for_file(FileKind::Log);
-            }
-            text(ui, strings::SAVE_LOG_EXPLAINED, size::CAPTION, Weight::Regular, t.secondary);
-            ui.add_space(space::S);
-        }
+        save(ui, cx, ended);
         let again = cx.last_intent().filter(|_| ended.rejoin);
         ui.horizontal(|ui| {
             let width = (ui.available_width() - space::S) / 2.0;
@@ -82,4 +74,31 @@ pub(crate) fn show(ui: &mut Ui, cx: &mut Cx<'_>, ended: &Ended) -> f32 {
         });
     });
     space::XL
+}
+
+/// What can be kept of it, side by side.
+fn save(ui: &mut Ui, cx: &mut Cx<'_>, ended: &Ended) {
+    let files = [
+        (ended.log, FileKind::Log, strings::SAVE_LOG, strings::SAVE_LOG_EXPLAINED),
+        (ended.report, FileKind::Report, strings::SAVE_REPORT, strings::SAVE_REPORT_EXPLAINED),
+    ];
+    let files: Vec<_> = files.into_iter().filter(|(there, ..)| *there).collect();
+    if files.is_empty() {
+        return;
+    }
+    let t = tokens(ui.ctx());
+    let width = (ui.available_width() - space::S * (files.len() - 1) as f32) / files.len() as f32;
+    ui.horizontal_top(|ui| {
+        ui.spacing_mut().item_spacing.x = space::S;
+        for (_, kind, words, explained) in files {
+            ui.vertical(|ui| {
+                ui.set_width(width);
+                if Button::new(Kind::Secondary, words).width(width).show(ui).clicked() {
+                    cx.ask_for_file(kind);
+                }
+                text(ui, explained, size::CAPTION, Weight::Regular, t.secondary);
+            });
+        }
+    });
+    ui.add_space(space::S);
 }

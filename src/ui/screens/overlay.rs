@@ -155,7 +155,6 @@ fn notice_banner(notice: &Notice, cx: &Cx<'_>, meeting: &Meeting) -> Banner {
         Notice::MicLost(why) => (Icon::MicOff, BannerTone::Warning, strings::mic_lost(why)),
         Notice::SpeakerLost(why) => (Icon::Volume, BannerTone::Warning, strings::speaker_lost(why)),
         Notice::MicSilent => (Icon::MicOff, BannerTone::Warning, strings::MIC_SILENT.to_owned()),
-        Notice::Overloaded => (Icon::Video, BannerTone::Neutral, strings::OVERLOADED.to_owned()),
         Notice::SpeakingWhileMuted => (Icon::MicOff, BannerTone::Neutral, strings::SPEAKING_MUTED.to_owned()),
         Notice::Forked => {
             let words = meeting.roster.forked.clone().unwrap_or_else(|| strings::FORKED.to_owned());
@@ -170,6 +169,11 @@ fn notice_banner(notice: &Notice, cx: &Cx<'_>, meeting: &Meeting) -> Banner {
             (Icon::WifiOff, BannerTone::Warning, words)
         }
         Notice::KeyChanged { name } => (Icon::ShieldAlert, BannerTone::Warning, strings::key_changed(name)),
+        Notice::WeakUpload { names, cause } => (Icon::Signal, BannerTone::Warning, strings::weak_upload(names, *cause)),
+        Notice::WeakDownload { names, cause } => {
+            (Icon::Signal, BannerTone::Warning, strings::weak_download(names, *cause))
+        }
+        Notice::Overloaded => (Icon::TriangleAlert, BannerTone::Neutral, strings::OVERLOADED.to_owned()),
     };
     Banner { icon, tone, words }
 }

@@ -4,7 +4,7 @@ use egui::{Key, Rect, Ui, pos2, vec2};
 
 use super::home::{doubtful, link_facts, link_warning};
 use crate::engine::Command;
-use crate::engine::view::{DeviceState, PreJoin};
+use crate::engine::view::{DeviceState, PreJoin, Quality};
 use crate::ui::app::Cx;
 use crate::ui::icons::Icon;
 use crate::ui::layout::ASPECT;
@@ -106,6 +106,7 @@ fn controls(ui: &mut Ui, cx: &mut Cx<'_>, prejoin: &PreJoin) {
     if Button::new(Kind::Quiet, strings::TEST_SOUND).icon(Icon::Volume).compact().show(ui).clicked() {
         cx.send(Command::TestSound);
     }
+    devices::hear_myself(ui, cx);
     ui.add_space(space::S);
     let name = cx.local.name.trim().to_owned();
     let words = if prejoin.link.is_some() { strings::ASK_TO_JOIN } else { strings::START_MEETING };
@@ -153,7 +154,10 @@ pub(super) fn own_tile(ui: &mut Ui, cx: &mut Cx<'_>, rect: Rect, corner: u8, chi
         mirrored: true,
         mic_on: own.mic_on,
         camera_on: own.camera_on,
-        level: 0.0,
+        speaking: false,
+        quality: Quality::Unknown,
+        quality_word: "",
+        quality_why: &[],
         verified: false,
         message,
         corner,

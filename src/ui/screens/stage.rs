@@ -9,17 +9,21 @@ use crate::ui::icons::Icon;
 use crate::ui::panels::invites::Page;
 use crate::ui::textures::Source;
 use crate::ui::theme::{Weight, control, radius, size, space, tokens};
-use crate::ui::widgets::{Button, Kind, Tile, card, hairline, icon_line, note, over, text, tile};
+use crate::ui::watching::drawn_height;
+use crate::ui::widgets::{Button, Kind, MOST_CUT, Tile, card, hairline, icon_line, note, over, text, tile};
 use crate::ui::{layout, strings};
 
 /// Height that the toolbar takes at the lower edge, with its distance from it.
 pub(super) const TOOLBAR: f32 = control::TOOL + 2.0 * space::S + space::L;
 
+/// Whoever speaks is shown as speaking while they are louder than this.
+const SPEAKING: f32 = 0.35;
+
 pub(super) fn show(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting, area: Rect) {
     match meeting.peers.as_slice() {
         [] => own_view(ui, cx, area),
         [peer] => {
-            peer_tile(ui, cx, peer, area, 0);
+            peer_tile(ui, cx, (meeting, peer), area, 0);
             own_view(ui, cx, area);
         }
         peers => {
@@ -29,7 +33,7 @@ pub(super) fn show(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting, area: Rect) 
             let inside = Rect::from_min_max(pos2(area.left(), top), pos2(area.right(), bottom)).shrink(space::S);
             let places = layout::grid(inside, peers.len() + 1, space::S);
             for (peer, place) in peers.iter().zip(&places) {
-                peer_tile(ui, cx, peer, *place, radius::TILE);
+                peer_tile(ui, cx, (meeting, peer), *place, radius::TILE);
             }
             if let Some(place) = places.last() {
                 own_tile(ui, cx, *place, radius::TILE, strings::YOU);
@@ -47,8 +51,10 @@ fn own_view(ui: &mut Ui, cx: &mut Cx<'_>, area: Rect) {
     ui.painter().rect_stroke(place, corner, edge, egui::StrokeKind::Outside);
 }
 
-fn peer_tile(ui: &mut Ui, cx: &mut Cx<'_>, peer: &Peer, place: Rect, corner: u8) {
+fn peer_tile(ui: &mut Ui, cx: &mut Cx<'_>, (meeting, peer): (&Meeting, &Peer), place: Rect, corner: u8) {
     let name = strings::shown_name(&peer.name);
+    let height = drawn_height(place.size(), MOST_CUT) * ui.ctx().pixels_per_point();
+    cx.local.watching.see(peer.id, height);
     let visible = peer.camera_on && peer.link != PeerLink::Stopped;
     let picture = if visible { cx.textures.newest(ui.ctx(), Source::Peer(peer.id), &peer.picture) } else { None };
     let message = match peer.link {
@@ -72,7 +78,10 @@ fn peer_tile(ui: &mut Ui, cx: &mut Cx<'_>, peer: &Peer, place: Rect, corner: u8)
         mirrored: false,
         mic_on: peer.mic_on,
         camera_on: peer.camera_on,
-        level: peer.level,
+        speaking: meeting.speaking == Some(peer.id) && peer.level > SPEAKING,
+        quality: peer.quality,
+        quality_word: &strings::connection(&peer.name, peer.quality),
+        quality_why: &strings::reasons(&peer.name, &peer.reasons),
         verified,
         message,
         corner,

@@ -2,8 +2,10 @@
 //! What has a name or a figure in it is in `phrases`.
 
 mod phrases;
+mod quality;
 
 pub use phrases::*;
+pub use quality::*;
 
 macro_rules! words {
     ($($name:ident = $text:literal;)*) => {
@@ -68,6 +70,14 @@ words! {
     CAMERA_OPENING = "Opening the camera…";
     CAMERA_NONE = "No camera is chosen";
     TEST_SOUND = "Play a test sound";
+    HEAR_MYSELF = "What others hear";
+    HEAR_RECORDING = "Say something. It is recorded for a few seconds on this device, and then played to you.";
+    HEAR_PLAYING = "This is how others hear you.";
+    HEAR_NOW = "Play it now";
+    HEAR_STOP = "Stop";
+    HEAR_MADE = "Recorded";
+    HEAR_PLAYED = "Played";
+    HEAR_WHERE = "How you sound with this you can hear before a meeting, with \u{201c}What others hear\u{201d}.";
     RELAY_IN_APP = "the relay in this app";
     YOU = "You";
     YOUR_PICTURE = "Your picture";
@@ -277,6 +287,15 @@ words! {
 
     PROFILE = "Profile";
     DEVICES = "Devices";
+    SOUND = "Sound";
+    ECHO = "Cancel echo";
+    ECHO_EXPLAINED = "Takes what your speaker plays out of what your microphone hears. With headphones you can do without.";
+    NOISE = "Suppress noise";
+    NOISE_EXPLAINED = "Takes out fans and other steady noise. Music sounds better without.";
+    GAIN = "Even out my volume";
+    GAIN_EXPLAINED = "Raises a low voice and lowers a loud one.";
+    CONSTANT_RATE = "Send sound at a constant rate";
+    CONSTANT_RATE_EXPLAINED = "All packets have one size, which tells nothing. Turned off, sound takes less data, but whoever sees the packets can tell from their sizes when you speak, and guess at words.";
     NETWORK = "Network";
     APPEARANCE = "Appearance";
     SHORTCUTS = "Shortcuts";
@@ -344,10 +363,23 @@ words! {
     SAVE_LOG_EXPLAINED = "Who came and went, and which keys were used. Nothing of what was said or shown.";
     LOG_FILES = "Meeting log";
     LOG_FILE_NAME = "meeting.log";
+    SAVE_REPORT = "Save call report…";
+    SAVE_REPORT_EXPLAINED = "Figures of the call, second by second, to show to somebody who helps. No names, no addresses, no keys.";
+    REPORT_FILES = "Call report (JSON)";
+    REPORT_FILE_NAME = "call-report.json";
+
+    CONNECTION = "Connection";
+    QUALITY_GOOD = "Good";
+    QUALITY_FAIR = "Fair";
+    QUALITY_POOR = "Poor";
+    OVERLOADED = "This computer is busy. Your picture is sent smaller or less smoothly until it has time again.";
+    SOUND_DELAY = "Sound buffer";
+    SOUND_REPAIRED = "Sound repaired";
+    ROOM_FOR_PICTURES = "Room for pictures";
+    CALL_REPORT = "Call report";
 
     RELAY_LOST = "The relay cannot be reached. You can go on talking, but nobody new can join.";
     MIC_SILENT = "Your microphone delivers silence. Check that it is not switched off, and that the right one is chosen.";
-    OVERLOADED = "This computer is busy. Your picture is sent smaller or less smoothly until it has time again.";
     SPEAKING_MUTED = "You are muted. Press M to be heard.";
     MIC_STAYS_OFF = "Your microphone is still off.";
 }

@@ -186,7 +186,7 @@ pub fn invite_passed_on(names: &[String]) -> String {
 }
 
 /// Names as a sentence lists them.
-fn listed(names: &[String]) -> String {
+pub(super) fn listed(names: &[String]) -> String {
     let names: Vec<String> = names.iter().map(|name| shown_name(name)).collect();
     match names.as_slice() {
         [] => String::new(),
@@ -277,6 +277,11 @@ pub fn roster_entry(entry: u64, hash: &str) -> String {
 /// Path, round trip and loss of a peer in one line.
 pub fn route_in_short(route: &str, rtt: &str, loss: &str) -> String {
     format!("{route} · {rtt} · {loss}")
+}
+
+/// A figure of both directions.
+pub fn both_ways(here: &str, there: &str) -> String {
+    format!("{here} here · {there} there")
 }
 
 /// The accessible name of the button that unfolds somebody's figures.
@@ -382,7 +387,7 @@ pub fn key_changed(name: &str) -> String {
 }
 
 /// What a tile shows, for those who listen to it.
-pub fn tile(name: &str, mic_on: bool, camera_on: bool, verified: bool) -> String {
+pub fn tile(name: &str, mic_on: bool, camera_on: bool, verified: bool, speaking: bool) -> String {
     let mut said = format!(
         "{name}, {}, {}",
         lower(if mic_on { MIC_ON } else { MIC_OFF }),
@@ -390,6 +395,9 @@ pub fn tile(name: &str, mic_on: bool, camera_on: bool, verified: bool) -> String
     );
     if verified {
         said.push_str(", verified");
+    }
+    if speaking && mic_on {
+        said.push_str(", speaking");
     }
     said
 }

@@ -34,3 +34,18 @@ pub(crate) fn level_meter(ui: &mut Ui, name: &str, level: f32, live: bool) {
         ui.ctx().request_repaint_after(FRAME);
     }
 }
+
+/// A thin bar of which `done` (0..=1) is full.
+pub(crate) fn progress(ui: &mut Ui, name: &str, done: f32) {
+    let t = tokens(ui.ctx());
+    let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), 4.0), Sense::hover());
+    let done = if done.is_finite() { done.clamp(0.0, 1.0) } else { 0.0 };
+    response.widget_info(|| {
+        let mut info = WidgetInfo::labeled(Role::ProgressIndicator, true, name);
+        info.value = Some(f64::from((done * 100.0).round()));
+        info
+    });
+    ui.painter().rect_filled(rect, CornerRadius::same(2), t.hairline);
+    let full = Rect::from_min_size(rect.min, vec2(rect.width() * done, rect.height()));
+    ui.painter().rect_filled(full, CornerRadius::same(2), t.accent_text);
+}

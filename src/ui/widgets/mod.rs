@@ -1,6 +1,7 @@
 //! What screens are made of. Everything painted here tells AccessKit its role, name and state.
 
 mod banner;
+mod bars;
 mod button;
 mod column;
 mod field;
@@ -16,11 +17,12 @@ mod toggle;
 
 pub(crate) use banner::framed as banner_frame;
 pub(crate) use banner::{Banner, BannerTone};
+pub(crate) use bars::quality_lines;
 pub(crate) use button::{Button, Kind, icon_button, tool_button};
 pub(crate) use column::centred;
 pub(crate) use field::{Field, field};
 pub(crate) use menu::{Entry, menu, more_button};
-pub(crate) use meter::level_meter;
+pub(crate) use meter::{level_meter, progress};
 pub(crate) use picker::{Choice, picker};
 pub(crate) use qr::{link_qr, qr};
 pub(crate) use sheet::{Sheet, sheet};
@@ -28,7 +30,7 @@ pub(crate) use spinner::spinner;
 pub(crate) use text::{
     caption, centred_line, fact, fact_note, heading, icon_line, marked_line, note, strong, text, title,
 };
-pub(crate) use tile::{Tile, overlay_chip, tile};
+pub(crate) use tile::{MOST_CUT, Tile, overlay_chip, tile};
 pub(crate) use toggle::{segments, switch};
 
 use egui::{Color32, Context, CornerRadius, Rect, Response, Stroke, StrokeKind, Ui};

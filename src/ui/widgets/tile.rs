@@ -6,15 +6,18 @@ use egui::{
     Align2, Color32, CornerRadius, Rect, Sense, Stroke, StrokeKind, TextureId, Ui, Vec2, WidgetInfo, pos2, vec2,
 };
 
+use super::{bars, text};
+use crate::engine::view::Quality;
 use crate::ui::icons::{self, Icon};
 use crate::ui::layout;
 use crate::ui::strings;
 use crate::ui::theme::{self, Weight, font, radius, size, space, tokens};
 
 /// Cutting away more of a picture than this share is worse than showing bars beside it.
-const MOST_CUT: f32 = 0.3;
-/// Louder than this counts as speaking.
-const SPEAKING: f32 = 0.35;
+pub(crate) const MOST_CUT: f32 = 0.3;
+
+/// Width of what explains a mark, in points.
+const WHY_WIDTH: f32 = 300.0;
 
 /// What a tile shows.
 pub(crate) struct Tile<'a> {
@@ -34,8 +37,14 @@ pub(crate) struct Tile<'a> {
     pub(crate) mic_on: bool,
     /// Their camera is on.
     pub(crate) camera_on: bool,
-    /// How loud they are, 0..=1.
-    pub(crate) level: f32,
+    /// They are the one who speaks.
+    pub(crate) speaking: bool,
+    /// How well pictures and sound pass; it is shown where it could be better.
+    pub(crate) quality: Quality,
+    /// The same in words.
+    pub(crate) quality_word: &'a str,
+    /// Why it is not better, a sentence each.
+    pub(crate) quality_why: &'a [String],
     /// They have been verified.
     pub(crate) verified: bool,
     /// Something to say instead of, or over, the picture.
@@ -48,7 +57,7 @@ pub(crate) struct Tile<'a> {
 pub(crate) fn tile(ui: &mut Ui, rect: Rect, tile: &Tile<'_>) {
     let t = tokens(ui.ctx());
     let response = ui.interact(rect, ui.scope_id().with(("tile", tile.name, tile.mirrored)), Sense::hover());
-    let said = strings::tile(tile.name, tile.mic_on, tile.camera_on, tile.verified);
+    let said = strings::tile(tile.name, tile.mic_on, tile.camera_on, tile.verified, tile.speaking);
     response.widget_info(|| WidgetInfo::labeled(Role::Image, true, &said));
     let corner = CornerRadius::same(tile.corner);
     if tile.picture.is_none() || !tile.camera_on {
@@ -66,28 +75,47 @@ pub(crate) fn tile(ui: &mut Ui, rect: Rect, tile: &Tile<'_>) {
         (None, Some((message, danger))) => paint_message(ui, rect, message, danger),
         (None, None) => paint_initials(ui, rect, tile.initials),
     }
-    if tile.mic_on && tile.level > SPEAKING {
+    if tile.mic_on && tile.speaking {
         ui.painter().rect_stroke(rect, corner, Stroke::new(3.0, t.speaking), StrokeKind::Inside);
     }
     if !tile.chip.is_empty() {
         let at = pos2(rect.left() + space::S, rect.bottom() - space::S);
         let mut marks = Vec::new();
         if !tile.mic_on {
-            marks.push((Icon::MicOff, t.danger_on_scrim));
+            marks.push((Mark::Icon(Icon::MicOff), t.danger_on_scrim));
         }
         if tile.verified {
-            marks.push((Icon::ShieldCheck, t.verified_on_scrim));
+            marks.push((Mark::Icon(Icon::ShieldCheck), t.verified_on_scrim));
         }
-        chip(
-            ui,
-            at,
-            Align2::LEFT_BOTTOM,
-            &marks,
-            tile.chip,
-            t.on_scrim,
-            tile.chip_room.min(rect.width() - 2.0 * space::S),
-        );
+        let weak = matches!(tile.quality, Quality::Fair | Quality::Poor);
+        if weak {
+            marks.push((Mark::Bars(tile.quality), bars::colour_on_scrim(tile.quality, t)));
+        }
+        let room = tile.chip_room.min(rect.width() - 2.0 * space::S);
+        let place = chip(ui, at, Align2::LEFT_BOTTOM, &marks, tile.chip, t.on_scrim, room);
+        if weak {
+            let mark = ui.interact(place, response.id.with("quality"), Sense::hover());
+            let said = strings::with_reasons(tile.quality_word, tile.quality_why);
+            mark.widget_info(|| WidgetInfo::labeled(Role::Image, true, &said));
+            mark.on_hover_ui(|ui| {
+                ui.set_max_width(WHY_WIDTH);
+                egui::Frame::new().inner_margin(space::S).show(ui, |ui| {
+                    ui.spacing_mut().item_spacing.y = space::XS;
+                    text(ui, tile.quality_word, size::BODY, Weight::Medium, t.text);
+                    for sentence in tile.quality_why {
+                        text(ui, sentence, size::CAPTION, Weight::Regular, t.secondary);
+                    }
+                });
+            });
+        }
     }
+}
+
+/// What stands before the words of a chip.
+#[derive(Clone, Copy)]
+enum Mark {
+    Icon(Icon),
+    Bars(Quality),
 }
 
 fn paint_picture(ui: &Ui, rect: Rect, (texture, pixels): (TextureId, Vec2), mirrored: bool, corner: u8) {
@@ -140,7 +168,7 @@ fn overlay_words(
     words: &str,
     ink: Color32,
 ) -> Rect {
-    let marks: Vec<_> = icon.into_iter().collect();
+    let marks: Vec<_> = icon.into_iter().map(|(icon, colour)| (Mark::Icon(icon), colour)).collect();
     chip(ui, at, anchor, &marks, words, ink, 360.0)
 }
 
@@ -153,7 +181,7 @@ fn chip(
     ui: &Ui,
     at: egui::Pos2,
     anchor: Align2,
-    marks: &[(Icon, Color32)],
+    marks: &[(Mark, Color32)],
     words: &str,
     ink: Color32,
     room: f32,
@@ -168,9 +196,14 @@ fn chip(
     let rect = anchor.anchor_size(at, size);
     ui.painter().rect_filled(rect, CornerRadius::same(radius::CONTROL), t.scrim);
     let mut x = rect.left() + space::S;
-    for (icon, colour) in marks {
+    for (kind, colour) in marks {
         let place = Rect::from_center_size(pos2(x + mark / 2.0, rect.center().y), vec2(mark, mark));
-        icons::paint(ui, *icon, place, *colour);
+        match kind {
+            Mark::Icon(icon) => icons::paint(ui, *icon, place, *colour),
+            Mark::Bars(quality) => {
+                bars::paint(ui, *quality, place.shrink(1.0), *colour, theme::mix(t.scrim, t.on_scrim, 0.35))
+            }
+        }
         x += mark + space::XS;
     }
     ui.painter().galley(pos2(x, rect.center().y - galley.size().y / 2.0), galley, ink);

@@ -2,6 +2,7 @@
 
 mod network;
 mod privacy;
+mod sound;
 mod texts;
 
 use egui::Ui;
@@ -56,6 +57,9 @@ fn contents(ui: &mut Ui, cx: &mut Cx<'_>) {
     if Button::new(Kind::Quiet, strings::TEST_SOUND).icon(Icon::Volume).compact().show(ui).clicked() {
         cx.send(Command::TestSound);
     }
+
+    section(ui, strings::SOUND);
+    sound::show(ui, cx);
 
     section(ui, strings::NETWORK);
     network::show(ui, cx);
