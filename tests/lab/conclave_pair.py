@@ -1,0 +1,90 @@
+"""Two headless Conclaves: the first hosts with the relay inside it and sends film and speech; the second joins over the
+emulated link, hears, sees and speaks."""
+
+import json
+import select
+import subprocess
+import time
+from pathlib import Path
+
+from network import LabError, Network, end
+from outcome import Outcome
+from seen import Eye
+
+PATIENCE = 40.0
+
+
+class ConclavePair:
+    """A call in `network`. With `look`, the receiver's pictures and sound are kept."""
+
+    def __init__(self, program: Path, network: Network, media: tuple[Path, Path], folder: Path, look: bool = True) -> None:
+        folder.mkdir(parents=True)
+        self.folder = folder
+        self.outcome = Outcome("Conclave")
+        self.processes: list[subprocess.Popen[str]] = []
+        self.eye = Eye(folder / "seen.y4m") if look else None
+        film, speech = media
+        host = ["--name", "Ana", "--camera", film, "--mic", speech, "--admit-all"]
+        self._start(program, network, 0, host)
+        invite = self._invite()
+        guest: list[str | Path] = [invite, "--name", "Ben", "--mic", speech]
+        if look:
+            guest += ["--record-video", folder / "seen.y4m", "--record-audio", folder / "heard.wav"]
+            self.outcome.heard = folder / "heard.wav"
+        self._start(program, network, 1, guest)
+
+    def _start(self, program: Path, network: Network, side: int, arguments: list[str | Path]) -> None:
+        config, report = self.folder / f"config{side}", self.folder / f"report{side}.json"
+        always = ["--seconds", "3600", "--wait", "60", "--video", "1280x720@30", "--report", report]
+        command = network.command(side, program, "--config", config, "call", *arguments, *always)
+        log = (self.folder / f"log{side}.txt").open("w")
+        process = subprocess.Popen(command, stdout=subprocess.PIPE if side == 0 else log, stderr=log, text=True)
+        self.processes.append(process)
+
+    def _invite(self) -> str:
+        out = self.processes[0].stdout
+        assert out
+        if not select.select([out], [], [], PATIENCE)[0]:
+            raise LabError("the host printed no invite")
+        return out.readline().strip()
+
+    def pids(self) -> tuple[int, int]:
+        """Sender and receiver."""
+        return self.processes[0].pid, self.processes[1].pid
+
+    def wait_for_picture(self) -> None:
+        """Until the receiver sees something, or says that somebody is there if nothing is kept."""
+        log = self.folder / "log1.txt"
+        until = time.time() + PATIENCE
+        while time.time() < until:
+            if self.eye and self.eye.seen.pictures:
+                return
+            if not self.eye and " is here." in log.read_text():
+                time.sleep(0.5)
+                return
+            if any(process.poll() is not None for process in self.processes):
+                break
+            time.sleep(0.02)
+        raise LabError(f"no picture came; see {self.folder}")
+
+    def finish(self) -> Outcome:
+        """Ends the call."""
+        for process in reversed(self.processes):
+            end(process)
+        if self.eye:
+            self.outcome.seen = self.eye.stop()
+            self.eye = None
+        path = self.folder / "report1.json"
+        if path.exists() and path.stat().st_size:
+            report = json.loads(path.read_text())
+            self.outcome.report = report
+            self.outcome.connect_ms = report["connect_ms"]
+            self.outcome.first_picture_ms = report["first_frame_ms"]
+        return self.outcome
+
+    def close(self) -> None:
+        """Ends what is left, whatever happened."""
+        for process in self.processes:
+            end(process)
+        if self.eye:
+            self.eye.stop()

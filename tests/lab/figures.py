@@ -1,0 +1,97 @@
+"""The figures of one run: freezes, frame rate, latency, rates, queueing, recovery and shares."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import quality
+from cases import Case
+from outcome import Outcome
+
+INTERVAL, FREEZE = 1 / 30, 0.2
+# Bytes of IP and UDP headers count: it is the link that is measured.
+Figures = dict[str, float]
+
+
+def of(outcome: Outcome, case: Case, media: tuple[Path, Path]) -> Figures:
+    """All that can be said of this run."""
+    found: Figures = {}
+    for name in ("connect_ms", "first_picture_ms"):
+        if (value := getattr(outcome, name)) is not None:
+            found[name] = value
+    if outcome.cpu_percent and outcome.memory_mb:
+        found["cpu_sender"], found["cpu_receiver"] = outcome.cpu_percent
+        found["cpu_both"] = sum(outcome.cpu_percent)
+        found["memory_mb"] = max(outcome.memory_mb)
+    found |= _of_link(outcome.link, case)
+    if case.look:
+        found |= _of_pictures(outcome)
+        found |= quality.pictures(outcome.seen.kept, media[0], outcome.window)
+        if outcome.heard and outcome.heard.exists():
+            found |= quality.sound(outcome.heard, media[1], outcome.window[1] - outcome.window[0])
+    return found
+
+
+def _of_pictures(outcome: Outcome) -> Figures:
+    begin, finish = outcome.window
+    inside = [one for one in outcome.seen.pictures if begin <= one.shown <= finish]
+    # The edges of the window count as pictures: nothing at all is one long freeze.
+    moments = np.array([begin, *(one.shown for one in inside), finish])
+    gaps = np.diff(moments)
+    frozen = gaps[gaps > INTERVAL + FREEZE]
+    found: Figures = {
+        "fps": len(inside) / (finish - begin),
+        "freezes": float(len(frozen)),
+        "frozen_percent": float(frozen.sum() / (finish - begin) * 100),
+        "unreadable": float(outcome.seen.unreadable),
+    }
+    late = [(one.shown - one.captured) * 1e3 for one in inside if one.captured]
+    if late:
+        found["latency_p50"], found["latency_p95"] = (float(np.percentile(late, part)) for part in (50, 95))
+    return found
+
+
+def _of_link(link: dict[str, Any], case: Case) -> Figures:
+    way = link["ab"]
+    # The last second is not whole.
+    carried = np.array(way["carried_bytes_by_second"][: int(way["seconds"])], float) * 8 / 1e3
+    packets = max(1, way["packets"])
+    found: Figures = {
+        "kbps": float(carried.mean()) if len(carried) else 0.0,
+        "queue_p95": way["queued_ms"]["p95"] or 0.0,
+        "lost_percent": way["lost"] / packets * 100,
+        "refused_percent": way["refused"] / packets * 100,
+    }
+    if case.rate:
+        found["used_percent"] = found["kbps"] / case.rate * 100
+    if case.drop:
+        fall, rise = case.drop
+        old = carried[5:fall].mean()
+        low = carried[fall + 3 : rise].mean()
+        # Of two seconds each: a single burst of probing is no recovery.
+        pairs = (carried[rise:-1] + carried[rise + 1 :]) / 2
+        back = np.flatnonzero(pairs >= 0.9 * old)
+        found |= {"old_kbps": float(old), "low_kbps": float(low)}
+        # None in the whole time: at least that long.
+        found["recovery_s"] = float(back[0]) if len(back) else float(len(carried) - rise)
+        found["recovered"] = float(len(back) > 0)
+    if case.name in ("two", "tcp"):
+        found |= _shares(way)
+    return found
+
+
+def _shares(way: dict[str, Any]) -> Figures:
+    """What each of two competitors got, and Jain's index: (Σx)² / (n Σx²)."""
+    sums: dict[str, int] = {}
+    for flow in way["flows"]:
+        kind, ports = flow["flow"].split(" ", 1) if " " in flow["flow"] else (flow["flow"], "")
+        sums[f"{kind} {ports}"] = sum(flow["bytes_by_second"])
+    first, second, *_ = [*sorted(sums.items(), key=lambda item: -item[1]), ("none", 0), ("none", 0)]
+    total = max(1, sum(sums.values()))
+    squares = max(1, first[1] ** 2 + second[1] ** 2)
+    return {
+        "jain": (first[1] + second[1]) ** 2 / (2 * squares),
+        "udp_share": sum(size for name, size in sums.items() if name.startswith("udp")) / total * 100,
+        "least_share": second[1] / total * 100,
+    }
