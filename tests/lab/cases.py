@@ -34,7 +34,8 @@ class Case:
 
 
 QUALITY = (
-    Row("kbps", "bitrate used, kbit/s"),
+    Row("kbps", "carried by the link, kbit/s"),
+    Row("picture_kbps", "pictures, from the first on, kbit/s"),
     Row("fps", "pictures a second", digits=1),
     Row("freezes", "freezes", "no more", ratio=False),
     Row("frozen_percent", "time frozen, %", "no more", 1, ratio=False),
@@ -74,7 +75,7 @@ CASES = (
             Row("cpu_sender", "CPU of the sender, %", digits=1),
             Row("cpu_receiver", "CPU of the receiver, %", digits=1),
             Row("memory_mb", "memory of a peer (PSS), MB", "≤ 0.4×"),
-            Row("kbps", "bitrate used, kbit/s"),
+            Row("kbps", "carried by the link, kbit/s"),
         ),
         look=False,
     ),
@@ -98,7 +99,7 @@ CASES = (
             Row("low_kbps", "rate while narrow, kbit/s"),
             Row("queue_p95", "queueing delay, 95th percentile, ms", "≤ 0.7×"),
             Row("starved_ms", "longest time without sound, ms", "never 1 s", ratio=False),
-            *QUALITY[2:5],
+            *QUALITY[3:6],
             Row("pesq", "sound, PESQ", "no less", 2),
         ),
         seconds=75,

@@ -177,11 +177,20 @@ class ChromiumPair:
         self.outcome.connect_ms = max(sender["log"]["connected"], receiver["log"]["connected"]) - began
         self.outcome.first_picture_ms = receiver["log"]["firstPicture"] - began
         self.outcome.report = {"sender": sender["stats"], "receiver": receiver["stats"]}
+        self.outcome.picture_bytes = self._picture_bytes(sender["stats"], receiver["stats"])
         (self.folder / "statistics.json").write_text(json.dumps(self.outcome.report, indent=1))
         if self.look:
             self._read_pictures(sender["captured"], receiver["pictures"])
             self._read_sound(receiver["log"].get("soundRate"))
         return self.outcome
+
+    @staticmethod
+    def _picture_bytes(sender: list[dict[str, Any]], receiver: list[dict[str, Any]]) -> float:
+        """Encoded pictures without what is sent again, and without the padding that Chromium probes with."""
+        out = next(one for one in sender if one["type"] == "outbound-rtp" and one["kind"] == "video")
+        into = next(one for one in receiver if one["type"] == "inbound-rtp" and one["kind"] == "video")
+        # What came the first time, and what was lost then and sent again.
+        return into["bytesReceived"] - into.get("retransmittedBytesReceived", 0) + out["retransmittedBytesSent"]
 
     def _read_pictures(self, captured: list[list[float]], pictures: list[list[float]]) -> None:
         by_counter: dict[int, list[float]] = {}

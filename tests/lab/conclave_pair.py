@@ -6,6 +6,7 @@ import select
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 from network import LabError, Network, end
 from outcome import Outcome
@@ -74,13 +75,18 @@ class ConclavePair:
         if self.eye:
             self.outcome.seen = self.eye.stop()
             self.eye = None
-        path = self.folder / "report1.json"
-        if path.exists() and path.stat().st_size:
-            report = json.loads(path.read_text())
-            self.outcome.report = report
-            self.outcome.connect_ms = report["connect_ms"]
-            self.outcome.first_picture_ms = report["first_frame_ms"]
+        sender, receiver = self._report(0), self._report(1)
+        self.outcome.report = {"sender": sender, "receiver": receiver}
+        self.outcome.connect_ms = receiver["connect_ms"]
+        self.outcome.first_picture_ms = receiver["first_frame_ms"]
+        self.outcome.picture_bytes = sender["sent"]["video_bytes"]
         return self.outcome
+
+    def _report(self, side: int) -> dict[str, Any]:
+        path = self.folder / f"report{side}.json"
+        if not path.exists() or not path.stat().st_size:
+            raise LabError(f"a call left no report; see {self.folder}")
+        return json.loads(path.read_text())
 
     def close(self) -> None:
         """Ends what is left, whatever happened."""

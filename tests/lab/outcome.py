@@ -23,6 +23,8 @@ class Outcome:
     # Of sender and receiver, over the window: percent of one core, and MB of PSS at its end.
     cpu_percent: tuple[float, float] | None = None
     memory_mb: tuple[float, float] | None = None
+    # Bytes of encoded pictures that were sent for the first time, from the first picture seen to the last.
+    picture_bytes: float | None = None
     report: dict[str, Any] = field(default_factory=dict)
 
     def measure(self, seconds: float, started: float, roots: tuple[int, int]) -> None:

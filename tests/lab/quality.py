@@ -67,6 +67,41 @@ def _at(rate: int, sound: np.ndarray, wanted: int) -> np.ndarray:
     return resample_poly(sound, wanted // factor, rate // factor)
 
 
+def _fit(reference: np.ndarray, part: np.ndarray) -> int:
+    """Where in `reference` `part` fits best, in samples."""
+    return int(np.argmax(correlate(reference, part, "valid")))
+
+
+def _place(looped: np.ndarray, part: np.ndarray, period: int) -> int:
+    """The same in the first `period` samples: by loudness first, which codecs do not change, then by the wave."""
+    step = PESQ_RATE // 200
+    curves = []
+    for one in (looped, part):
+        power = np.square(one[: len(one) // step * step]).reshape(-1, step).mean(1)
+        curve = np.log10(power + 1e-7)
+        curves.append(curve - curve.mean())
+    likeness = correlate(curves[0], curves[1], "valid")
+    rough = int(np.argmax(likeness[: period // step + 1])) * step
+    low = max(0, rough - 2 * step)
+    return low + _fit(looped[low : rough + len(part) + 2 * step], part)
+
+
+def _intelligibility(looped: np.ndarray, part: np.ndarray, place: int) -> list[float]:
+    """STOI of each two seconds, laid against the speech anew: a jitter buffer may have moved them since the last."""
+    scores = []
+    length, slack = 2 * PESQ_RATE, PESQ_RATE * 3 // 10
+    for begin in range(0, len(part) - length + 1, length):
+        piece = part[begin : begin + length]
+        low = max(0, place + begin - slack)
+        near = looped[low : place + begin + length + slack]
+        reference = near[_fit(near, piece) :][:length]
+        spoken = np.abs(reference).reshape(-1, PESQ_RATE // 50).max(1) > 0.02
+        # STOI wants 30 frames of speech at least.
+        if spoken.mean() * 2 > 0.8:
+            scores.append(float(stoi(*(_at(PESQ_RATE, one, STOI_RATE) for one in (reference, piece)), STOI_RATE)))
+    return scores
+
+
 def sound(heard: Path, speech: Path, seconds: float) -> dict[str, float]:
     """PESQ (wide band) and STOI of the last `seconds` that were heard, in pieces, each laid against the speech where it
     fits best; and the longest silence in ms that the speech does not have (`starved_ms`)."""
@@ -75,28 +110,19 @@ def sound(heard: Path, speech: Path, seconds: float) -> dict[str, float]:
     spoken = _at(*_sound(speech), PESQ_RATE)
     looped = np.tile(spoken, 3)
     scores: dict[str, list[float]] = {"pesq": [], "stoi": []}
-    piece = SEGMENT * PESQ_RATE
-    for begin in range(0, len(ours) - piece + 1, piece):
-        part = ours[begin : begin + piece]
+    size = SEGMENT * PESQ_RATE
+    for begin in range(0, len(ours) - size + 1, size):
+        part = ours[begin : begin + size]
         if not np.any(part):
             scores["pesq"].append(1.0)
             scores["stoi"].append(0.0)
             continue
-        # The loudness of each 5 ms: robust against what codecs do to phase.
-        step = PESQ_RATE // 200
-        curves = [np.log10(np.square(one[: len(one) // step * step]).reshape(-1, step).mean(1) + 1e-7) for one in (looped, part)]
-        likeness = correlate(curves[0] - curves[0].mean(), curves[1] - curves[1].mean(), "valid")
-        rough = int(np.argmax(likeness[: len(spoken) // step + 1])) * step
-        low = max(0, rough - 2 * step)
-        near = looped[low : rough + piece + 2 * step]
-        place = low + int(np.argmax(correlate(near, part, "valid")))
-        reference = looped[place : place + piece]
+        place = _place(looped, part, len(spoken))
         try:
-            scores["pesq"].append(float(pesq(PESQ_RATE, reference, part, "wb")))
+            scores["pesq"].append(float(pesq(PESQ_RATE, looped[place : place + size], part, "wb")))
         except NoUtterancesError:
             scores["pesq"].append(1.0)
-        down = [_at(PESQ_RATE, one, STOI_RATE) for one in (reference, part)]
-        scores["stoi"].append(float(stoi(down[0], down[1], STOI_RATE)))
+        scores["stoi"] += _intelligibility(looped, part, place)
     result = {name: float(np.mean(values)) for name, values in scores.items() if values}
     result["starved_ms"] = float(max(0.0, _silence(ours) - _silence(looped)))
     return result

@@ -204,7 +204,9 @@ mod tests {
         records.begin(Duration::from_secs(10));
         let at = |millis: u64| Duration::from_millis(10_000 + millis);
         let carried = |queued: u64, left| Fate::Carried { queued: Duration::from_millis(queued), left: at(left) };
-        for (arrived, fate) in [(0, carried(0, 10)), (990, carried(40, 1030)), (1500, Fate::Lost), (1600, Fate::Refused)] {
+        for (arrived, fate) in
+            [(0, carried(0, 10)), (990, carried(40, 1030)), (1500, Fate::Lost), (1600, Fate::Refused)]
+        {
             records.push(Record { arrived: at(arrived), size: 1000, flow: 0, fate });
         }
         let summary = records.summary(at(2000));

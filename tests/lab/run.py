@@ -26,13 +26,14 @@ from outcome import Outcome
 
 HERE = Path(__file__).parent
 # From the first picture on: until estimators have found their rate.
-WARM_UP = 6.0
+WARM_UP = 12.0
 TCP_PORT = "5201"
 
 
 def hold(case: Case, product: str, options: argparse.Namespace, media: tuple[Path, Path], folder: Path) -> Outcome:
     """Holds the call, or the calls, of one case by one product; the first one's outcome is given."""
-    settings = ["--both", case.settings]
+    folder.mkdir(parents=True)
+    settings = ["--both", case.settings, "--log", str(folder / "packets.csv")]
     for at, change in case.schedule:
         settings += ["--at", str(at), "both", change]
     network = Network(options.link, settings)
@@ -73,7 +74,7 @@ def main() -> int:
     parser.add_argument("--link", type=Path, required=True)
     parser.add_argument("--cases", default="")
     parser.add_argument("--products", default="Conclave Chromium")
-    parser.add_argument("--seconds", type=int, default=24)
+    parser.add_argument("--seconds", type=int, default=20)
     parser.add_argument("--folder", type=Path, default=Path("target/lab"))
     parser.add_argument("--write", type=Path)
     options = parser.parse_args()
@@ -81,12 +82,15 @@ def main() -> int:
     if unknown := set(wanted) - {case.name for case in CASES}:
         print(f"There is no case {', '.join(unknown)}; there are {', '.join(case.name for case in CASES)}.")
         return 2
+    if options.write and table.BEGIN not in options.write.read_text():
+        print(f"{options.write} lacks {table.BEGIN}: the table has no place there.")
+        return 2
     cases = [case for case in CASES if not wanted or case.name in wanted]
     folder: Path = options.folder.absolute()
     media = clip.make(folder / "clip")
     shutil.rmtree(folder / "runs", ignore_errors=True)
     results: table.Results = {}
-    failed = False
+    failures: list[str] = []
     began = time.time()
     for number, case in enumerate(cases, 1):
         for product in options.products.split():
@@ -97,19 +101,21 @@ def main() -> int:
             try:
                 outcome = hold(case, product, options, media, folder / "runs" / f"{case.name}-{product.lower()}")
                 found = figures.of(outcome, case, media)
-            except Exception:  # one case that fails must not lose the others
+            except Exception as error:  # one call that does not come about must not lose the others
                 traceback.print_exc()
-                failed = True
+                failures.append(f"{case.title}, {product}: {type(error).__name__}, {error}".replace(f"{folder}/", ""))
                 continue
             results.setdefault(case.name, {})[product] = found
             print("    " + "  ".join(f"{name} {value:.4g}" for name, value in found.items()), flush=True)
             (folder / "results.json").write_text(json.dumps(results, indent=1))
     text = table.table(cases, results)
+    if failures:
+        text += "\n\nNot measured:\n\n" + "\n".join(f"- {failure}" for failure in failures)
     print(f"\n{text}")
-    if options.write and not wanted and not failed:
+    if options.write and not wanted:
         table.write(options.write, text)
         print(f"\nWritten to {options.write}")
-    return 1 if failed else 0
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":
