@@ -33,7 +33,7 @@ FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run -
 
 
 class Browser:
-    """One Chromium with one page."""
+    """One Chromium with one page. To be closed, opened or not."""
 
     def __init__(self, network: Network, side: int, media: tuple[Path, Path], folder: Path) -> None:
         folder.mkdir(parents=True)
@@ -65,13 +65,16 @@ class Browser:
         )
         os.close(theirs_in)
         os.close(theirs_out)
+        self.session: str | None = None
         threading.Thread(target=self._read, daemon=True).start()
+
+    def open(self) -> None:
+        """Opens the page, with the binding that signals."""
         assert self.server.stdout
         if not select.select([self.server.stdout], [], [], PATIENCE)[0]:
             raise LabError("the page is not served")
         address = f"http://127.0.0.1:{self.server.stdout.readline().strip()}/"
         target = self.call("Target.createTarget", {"url": address})["targetId"]
-        self.session: str | None = None
         self.session = self.call("Target.attachToTarget", {"targetId": target, "flatten": True}, page=False)["sessionId"]
         self.call("Runtime.enable")
         self.call("Runtime.addBinding", {"name": "signal"})
@@ -104,7 +107,7 @@ class Browser:
         """Sends a command; the answer comes in the queue."""
         number = next(self._numbers)
         message = {"id": number, "method": method, "params": parameters}
-        if page and getattr(self, "session", None):
+        if page and self.session:
             message["sessionId"] = self.session
         answer: queue.Queue[dict[str, Any]] = queue.Queue()
         self._answers[number] = answer
@@ -136,23 +139,25 @@ class Browser:
         """Ends browser and server."""
         end(self.process)
         end(self.server)
-        for number in (self._to, self._from):
-            os.close(number)
 
 
 class ChromiumPair:
-    """A call in `network`. With `look`, the receiver's pictures and sound are kept."""
+    """A call in `network`. With `look`, the receiver's pictures and sound are kept. To be closed, begun or not."""
 
-    def __init__(self, network: Network, media: tuple[Path, Path], folder: Path, look: bool = True) -> None:
+    def __init__(self, network: Network, folder: Path, look: bool) -> None:
+        self.network, self.folder, self.look = network, folder, look
         self.outcome = Outcome("Chromium")
-        self.folder = folder
-        self.look = look
         self.browsers: list[Browser] = []
-        options = {"look": look, "keepEvery": seen.KEEP_EVERY, "keep": seen.KEEP}
-        for side in (0, 1):
-            self.browsers.append(Browser(network, side, media, folder / "ab"[side]))
-            settings = self.browsers[side].evaluate(f"lab.prepare({json.dumps(options | {'sends': side == 0})})")
-            (folder / "ab"[side] / "tracks.txt").write_text("\n".join(settings))
+
+    def begin(self, media: tuple[Path, Path]) -> None:
+        """Opens both with camera and microphone, and calls."""
+        options = {"look": self.look, "keepEvery": seen.KEEP_EVERY, "keep": seen.KEEP}
+        for side, name in enumerate("ab"):
+            browser = Browser(self.network, side, media, self.folder / name)
+            self.browsers.append(browser)
+            browser.open()
+            tracks = browser.evaluate(f"lab.prepare({json.dumps(options | {'sends': side == 0})})")
+            (self.folder / name / "tracks.txt").write_text("\n".join(tracks) + "\n")
         self.browsers[0].other, self.browsers[1].other = self.browsers[1], self.browsers[0]
         self.browsers[0].evaluate(f"lab.offer({MAX_BITRATE})")
 
@@ -169,10 +174,8 @@ class ChromiumPair:
             time.sleep(0.05)
 
     def finish(self) -> Outcome:
-        """Takes what the pages kept and ends the call."""
+        """Takes what the pages kept."""
         sender, receiver = (browser.evaluate("lab.finish()") for browser in self.browsers)
-        for browser in self.browsers:
-            browser.close()
         began = sender["log"]["began"]
         self.outcome.connect_ms = max(sender["log"]["connected"], receiver["log"]["connected"]) - began
         self.outcome.first_picture_ms = receiver["log"]["firstPicture"] - began
@@ -194,16 +197,16 @@ class ChromiumPair:
 
     def _read_pictures(self, captured: list[list[float]], pictures: list[list[float]]) -> None:
         by_counter: dict[int, list[float]] = {}
-        for counter, at in captured:
-            by_counter.setdefault(int(counter), []).append(at / 1000)
+        for number, moment in captured:
+            by_counter.setdefault(int(number), []).append(moment / 1000)
         found = self.outcome.seen
-        for counter, at in pictures:
-            if counter < 0:
+        for number, moment in pictures:
+            if number < 0:
                 found.unreadable += 1
                 continue
-            shown = at / 1000
-            before = [moment for moment in by_counter.get(int(counter), []) if moment <= shown]
-            found.pictures.append(seen.Shown(int(counter), max(before, default=None), shown))
+            shown = moment / 1000
+            before = [at for at in by_counter.get(int(number), []) if at <= shown]
+            found.pictures.append(seen.Shown(int(number), max(before, default=None), shown))
         for path in sorted((self.folder / "b").glob("picture-*")):
             _, counter, at, width, height, form = path.name.split("-")
             size = (int(width), int(height))
@@ -224,5 +227,4 @@ class ChromiumPair:
     def close(self) -> None:
         """Ends what is left, whatever happened."""
         for browser in self.browsers:
-            end(browser.process)
-            end(browser.server)
+            browser.close()

@@ -98,7 +98,7 @@ def make(folder: Path) -> tuple[Path, Path]:
     return paths
 
 
-def pictures(path: Path) -> np.memmap:
+def pictures(path: Path) -> np.ndarray:
     """The film's pictures, each as PICTURE_BYTES of I420 behind six bytes of `FRAME\\n`."""
     with path.open("rb") as file:
         begin = len(file.readline())

@@ -16,28 +16,29 @@ PATIENCE = 40.0
 
 
 class ConclavePair:
-    """A call in `network`. With `look`, the receiver's pictures and sound are kept."""
+    """A call in `network`. With `look`, the receiver's pictures and sound are kept. To be closed, begun or not."""
 
-    def __init__(self, program: Path, network: Network, media: tuple[Path, Path], folder: Path, look: bool = True) -> None:
+    def __init__(self, program: Path, network: Network, folder: Path, look: bool) -> None:
         folder.mkdir(parents=True)
-        self.folder = folder
+        self.program, self.network, self.folder = program, network, folder
         self.outcome = Outcome("Conclave")
         self.processes: list[subprocess.Popen[str]] = []
         self.eye = Eye(folder / "seen.y4m") if look else None
-        film, speech = media
-        host = ["--name", "Ana", "--camera", film, "--mic", speech, "--admit-all"]
-        self._start(program, network, 0, host)
-        invite = self._invite()
-        guest: list[str | Path] = [invite, "--name", "Ben", "--mic", speech]
-        if look:
-            guest += ["--record-video", folder / "seen.y4m", "--record-audio", folder / "heard.wav"]
-            self.outcome.heard = folder / "heard.wav"
-        self._start(program, network, 1, guest)
 
-    def _start(self, program: Path, network: Network, side: int, arguments: list[str | Path]) -> None:
+    def begin(self, media: tuple[Path, Path]) -> None:
+        """Starts both; the second joins at once."""
+        film, speech = media
+        self._start(0, ["--name", "Ana", "--camera", film, "--mic", speech, "--admit-all"])
+        guest: list[str | Path] = [self._invite(), "--name", "Ben", "--mic", speech]
+        if self.eye:
+            self.outcome.heard = self.folder / "heard.wav"
+            guest += ["--record-video", self.folder / "seen.y4m", "--record-audio", self.outcome.heard]
+        self._start(1, guest)
+
+    def _start(self, side: int, arguments: list[str | Path]) -> None:
         config, report = self.folder / f"config{side}", self.folder / f"report{side}.json"
-        always = ["--seconds", "3600", "--wait", "60", "--video", "1280x720@30", "--report", report]
-        command = network.command(side, program, "--config", config, "call", *arguments, *always)
+        always: list[str | Path] = ["--seconds", "3600", "--wait", "60", "--video", "1280x720@30", "--report", report]
+        command = self.network.command(side, self.program, "--config", config, "call", *arguments, *always)
         log = (self.folder / f"log{side}.txt").open("w")
         process = subprocess.Popen(command, stdout=subprocess.PIPE if side == 0 else log, stderr=log, text=True)
         self.processes.append(process)

@@ -25,6 +25,8 @@ def of(outcome: Outcome, case: Case, media: tuple[Path, Path]) -> Figures:
         found["cpu_both"] = sum(outcome.cpu_percent)
         found["memory_mb"] = max(outcome.memory_mb)
     found |= _of_link(outcome.link, case)
+    if case.drop:
+        found |= _recovery(outcome, *case.drop)
     if case.look:
         found |= _of_pictures(outcome)
         found |= quality.pictures(outcome.seen.kept, media[0], outcome.window)
@@ -56,10 +58,37 @@ def _of_pictures(outcome: Outcome) -> Figures:
     return found
 
 
+def _carried_kbps(way: dict[str, Any]) -> np.ndarray:
+    """By second; the last one is not whole and left out."""
+    return np.array(way["carried_bytes_by_second"][: int(way["seconds"])], float) * 8 / 1e3
+
+
+def _recovery(outcome: Outcome, fall: int, rise: int) -> Figures:
+    """Seconds from the return of the capacity until the old rate is back: nine tenths of the bytes, and half of the pictures
+    (bytes that no picture comes of are no recovery), both over two seconds (a single burst of probing is none either)."""
+    carried = _carried_kbps(outcome.link["ab"])
+    moments = [one.shown - outcome.window[0] for one in outcome.seen.pictures]
+    shown = np.histogram(moments, np.arange(len(carried) + 1))[0]
+    old, old_shown = carried[5:fall].mean(), max(2.0, shown[5:fall].mean())
+    enough = (_pairs(carried) >= 0.9 * old) & (_pairs(shown) >= 0.5 * old_shown)
+    back = np.flatnonzero(enough[rise:])
+    return {
+        "old_kbps": float(old),
+        "low_kbps": float(carried[fall + 3 : rise].mean()),
+        # Not in the whole time: at least that long.
+        "recovery_s": float(back[0] if len(back) else len(carried) - rise),
+        "recovered": float(len(back) > 0),
+    }
+
+
+def _pairs(values: np.ndarray) -> np.ndarray:
+    """The mean of each value and the next one."""
+    return (values[:-1] + values[1:]) / 2
+
+
 def _of_link(link: dict[str, Any], case: Case) -> Figures:
     way = link["ab"]
-    # The last second is not whole.
-    carried = np.array(way["carried_bytes_by_second"][: int(way["seconds"])], float) * 8 / 1e3
+    carried = _carried_kbps(way)
     packets = max(1, way["packets"])
     found: Figures = {
         "kbps": float(carried.mean()) if len(carried) else 0.0,
@@ -69,17 +98,6 @@ def _of_link(link: dict[str, Any], case: Case) -> Figures:
     }
     if case.rate:
         found["used_percent"] = found["kbps"] / case.rate * 100
-    if case.drop:
-        fall, rise = case.drop
-        old = carried[5:fall].mean()
-        low = carried[fall + 3 : rise].mean()
-        # Of two seconds each: a single burst of probing is no recovery.
-        pairs = (carried[rise:-1] + carried[rise + 1 :]) / 2
-        back = np.flatnonzero(pairs >= 0.9 * old)
-        found |= {"old_kbps": float(old), "low_kbps": float(low)}
-        # None in the whole time: at least that long.
-        found["recovery_s"] = float(back[0]) if len(back) else float(len(carried) - rise)
-        found["recovered"] = float(len(back) > 0)
     if case.name in ("two", "tcp"):
         found |= _shares(way)
     return found
@@ -87,15 +105,11 @@ def _of_link(link: dict[str, Any], case: Case) -> Figures:
 
 def _shares(way: dict[str, Any]) -> Figures:
     """What each of two competitors got, and Jain's index: (Σx)² / (n Σx²)."""
-    sums: dict[str, int] = {}
-    for flow in way["flows"]:
-        kind, ports = flow["flow"].split(" ", 1) if " " in flow["flow"] else (flow["flow"], "")
-        sums[f"{kind} {ports}"] = sum(flow["bytes_by_second"])
-    first, second, *_ = [*sorted(sums.items(), key=lambda item: -item[1]), ("none", 0), ("none", 0)]
-    total = max(1, sum(sums.values()))
-    squares = max(1, first[1] ** 2 + second[1] ** 2)
+    sums = {flow["flow"]: sum(flow["bytes_by_second"]) for flow in way["flows"]}
+    first, second, *_ = [*sorted(sums.values(), reverse=True), 0, 0]
+    total, squares = max(1, sum(sums.values())), max(1, first**2 + second**2)
     return {
-        "jain": (first[1] + second[1]) ** 2 / (2 * squares),
+        "jain": (first + second) ** 2 / (2 * squares),
         "udp_share": sum(size for name, size in sums.items() if name.startswith("udp")) / total * 100,
-        "least_share": second[1] / total * 100,
+        "least_share": second / total * 100,
     }

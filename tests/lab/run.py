@@ -9,6 +9,7 @@ all cases: figures of different runs do not belong into one table.
 import argparse
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -43,10 +44,10 @@ def hold(case: Case, product: str, options: argparse.Namespace, media: tuple[Pat
         for number in range(case.pairs):
             place = folder / str(number)
             if product == "Conclave":
-                pairs.append(ConclavePair(options.conclave, network, media, place, case.look))
+                pairs.append(ConclavePair(options.conclave, network, place, case.look))
             else:
-                place.mkdir(parents=True)
-                pairs.append(ChromiumPair(network, media, place, case.look))
+                pairs.append(ChromiumPair(network, place, case.look))
+            pairs[-1].begin(media)
             pairs[-1].wait_for_picture()
         if case.tcp:
             for side, role in ((1, "receive"), (0, "send")):
@@ -69,6 +70,8 @@ def hold(case: Case, product: str, options: argparse.Namespace, media: tuple[Pat
 
 def main() -> int:
     """Runs the cases."""
+    # Ending it from outside ends the calls and removes the namespaces as well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     parser = argparse.ArgumentParser()
     parser.add_argument("--conclave", type=Path, required=True)
     parser.add_argument("--link", type=Path, required=True)

@@ -3,6 +3,7 @@
 Of every two seconds of the film the first eight pictures are kept, the same ones whoever sends them.
 """
 
+import fcntl
 import os
 import select
 import threading
@@ -60,8 +61,6 @@ class Eye(threading.Thread):
         # Open on both sides: no end of file while the call opens and closes it.
         self._pipe = os.open(path, os.O_RDWR)
         try:
-            import fcntl
-
             fcntl.fcntl(self._pipe, fcntl.F_SETPIPE_SZ, 1 << 20)
         except OSError:
             pass
