@@ -1,6 +1,7 @@
 //! What must hold of a call over a bad link: it stays, sound is never starved, pictures keep coming, and nothing grows
 //! without bounds. Figures are for `make lab`.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -35,7 +36,7 @@ struct Held {
 /// Ana starts a meeting, Ben joins over a link with `settings`; both send camera and microphone. `None` where this machine
 /// cannot make namespaces.
 fn hold(settings: &[&str]) -> Option<Held> {
-    if !possible(&[]) {
+    if !possible(&[]) || !has_tun_devices() {
         return None;
     }
     let (ana, ben) = (Namespace::new("ana"), Namespace::new("ben"));
@@ -62,6 +63,17 @@ fn hold(settings: &[&str]) -> Option<Held> {
     // The recorder writes a canonical header of 44 bytes and mono samples.
     let heard = sound[44..].chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect();
     Some(Held { ana: report("Ana"), ben: report("Ben"), link, heard })
+}
+
+/// Whether there are TUN devices here, which the link is made of. In CI there have to be.
+fn has_tun_devices() -> bool {
+    let there = Path::new("/dev/net/tun").exists();
+    let in_ci = std::env::var("CI").is_ok_and(|value| value == "true");
+    assert!(there || !in_ci, "This test must run in CI and cannot: there is no /dev/net/tun.");
+    if !there {
+        eprintln!("skipped: there is no /dev/net/tun");
+    }
+    there
 }
 
 /// This program again, as the link between the two.
@@ -122,8 +134,10 @@ impl Held {
             assert!(most < queue_ms, "{most} ms in the queue {way}");
         }
         for report in [&self.ana, &self.ben] {
-            let late = report["peers"][0]["video"]["latency_ms"]["p99"].as_f64().unwrap();
-            assert!(late < 5_000.0, "pictures came {late} ms late: {report:#}");
+            // A picture that was made smaller on its way carries no time any more.
+            if let Some(late) = report["peers"][0]["video"]["latency_ms"]["p99"].as_f64() {
+                assert!(late < 5_000.0, "pictures came {late} ms late: {report:#}");
+            }
         }
     }
 }

@@ -48,9 +48,8 @@ def _of_pictures(outcome: Outcome) -> Figures:
         "frozen_percent": float(frozen.sum() / (finish - begin) * 100),
         "unreadable": float(outcome.seen.unreadable),
     }
-    all_of_it = outcome.seen.pictures
-    if outcome.picture_bytes and len(all_of_it) > 1:
-        length = all_of_it[-1].shown - all_of_it[0].shown
+    if outcome.picture_bytes and outcome.seen.pictures:
+        length = finish - outcome.seen.pictures[0].shown
         found["picture_kbps"] = outcome.picture_bytes * 8 / 1e3 / length
     late = [(one.shown - one.captured) * 1e3 for one in inside if one.captured]
     if late:

@@ -8,6 +8,7 @@ all cases: figures of different runs do not belong into one table.
 
 import argparse
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -68,6 +69,16 @@ def hold(case: Case, product: str, options: argparse.Namespace, media: tuple[Pat
         network.close()
 
 
+def circumstances(seconds: int, load: float) -> str:
+    """What the figures depend on, in a sentence."""
+    asked = subprocess.run(["chromium", "--version"], capture_output=True, text=True, check=False)
+    chromium = next((word for word in asked.stdout.split() if word[:1].isdigit()), "of an unknown version")
+    return (
+        f"Calls of {seconds} s where the case names no other length, after {WARM_UP:.0f} s of warm-up; Chromium {chromium}; "
+        f"{os.cpu_count()} cores, load {load:.1f} at the start."
+    )
+
+
 def main() -> int:
     """Runs the cases."""
     # Ending it from outside ends the calls and removes the namespaces as well.
@@ -85,7 +96,7 @@ def main() -> int:
     if unknown := set(wanted) - {case.name for case in CASES}:
         print(f"There is no case {', '.join(unknown)}; there are {', '.join(case.name for case in CASES)}.")
         return 2
-    if options.write and table.BEGIN not in options.write.read_text():
+    if options.write and not wanted and table.BEGIN not in options.write.read_text():
         print(f"{options.write} lacks {table.BEGIN}: the table has no place there.")
         return 2
     cases = [case for case in CASES if not wanted or case.name in wanted]
@@ -94,6 +105,7 @@ def main() -> int:
     shutil.rmtree(folder / "runs", ignore_errors=True)
     results: table.Results = {}
     failures: list[str] = []
+    load = os.getloadavg()[0]
     began = time.time()
     for number, case in enumerate(cases, 1):
         for product in options.products.split():
@@ -111,7 +123,7 @@ def main() -> int:
             results.setdefault(case.name, {})[product] = found
             print("    " + "  ".join(f"{name} {value:.4g}" for name, value in found.items()), flush=True)
             (folder / "results.json").write_text(json.dumps(results, indent=1))
-    text = table.table(cases, results)
+    text = f"{table.table(cases, results)}\n\n{circumstances(options.seconds, load)}"
     if failures:
         text += "\n\nNot measured:\n\n" + "\n".join(f"- {failure}" for failure in failures)
     print(f"\n{text}")
