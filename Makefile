@@ -1,7 +1,7 @@
 # Conclave. `make help` lists what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench prove fuzz fmt
+.PHONY: help run test bench lab prove fuzz fmt
 
 help: ## Say what there is to make
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | while IFS= read -r line; do \
@@ -17,6 +17,9 @@ test: ## Run all checks and tests, exactly as continuous integration does
 bench: ## Measure against raw ring, snow, openh264 and Opus; write the table to docs/PERFORMANCE.md
 	@sh .ci/packages.sh build
 	@cargo bench --locked --bench conclave -- --write docs/PERFORMANCE.md
+
+lab: ## Hold calls beside Chromium over bad networks; write the table to docs/PERFORMANCE.md (CASES="loss5 drop": only those)
+	@CASES="$(CASES)" LAB_SECONDS="$(LAB_SECONDS)" bash .ci/lab.sh
 
 prove: ## Search the symbolic models of the protocol for attacks, and find those that were planted
 	@bash .ci/prove.sh

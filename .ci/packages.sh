@@ -4,6 +4,7 @@
 #   .ci/packages.sh build        to compile
 #   .ci/packages.sh build run    and to open the window
 #   .ci/packages.sh build run test
+#   .ci/packages.sh build lab
 #
 # Other systems: it prints what to have, and ends well. Nothing is ever removed (apt-get --no-remove).
 set -eu
@@ -19,6 +20,9 @@ run="libgl1 libegl1 libgl1-mesa-dri libx11-6 libx11-xcb1 libxcursor1 libxi6 libx
 # router and a TURN server (coturn), each started by the test that needs it; Python for second implementations.
 test="xvfb xdotool imagemagick mesa-vulkan-drivers pulseaudio-utils libasound2-plugins
       miniupnpd-nftables coturn tcpdump iproute2 nftables procps python3 python3-venv"
+
+# What the lab (make lab) compares with, a voice for both, and what its networks and measurements need.
+lab="chromium espeak-ng iproute2 python3 python3-venv"
 
 say() { printf '%s\n' "$*"; }
 
@@ -41,7 +45,8 @@ for group in "${@:-build}"; do
                 wanted="$wanted pulseaudio"
             fi
             ;;
-        *) say "usage: .ci/packages.sh [build] [run] [test]" >&2; exit 2 ;;
+        lab) wanted="$wanted $lab" ;;
+        *) say "usage: .ci/packages.sh [build] [run] [test] [lab]" >&2; exit 2 ;;
     esac
 done
 

@@ -15,6 +15,7 @@ use crate::engine::series::Series;
 use crate::engine::view::{PeerId, Route};
 use crate::media::frame::Picture;
 use crate::media::snapshot;
+use crate::media::source::VideoFormat;
 use crate::protocol::group_code::Code;
 use crate::protocol::meeting::RosterState;
 
@@ -30,7 +31,7 @@ const PEERS: usize = 64;
 /// Files to leave behind.
 #[derive(Clone, Debug, Default)]
 pub struct Recordings {
-    /// Every decoded picture of the first peer (Y4M).
+    /// Every decoded picture of the first peer, at the size of the call's format (Y4M).
     pub video: Option<PathBuf>,
     /// All that is heard (WAV).
     pub audio: Option<PathBuf>,
@@ -325,12 +326,12 @@ impl Measurements {
     }
 
     /// A recorder for the first peer's pictures, if wanted; `None` for all later ones.
-    pub(crate) fn picture_recorder(&self, fps: u32) -> io::Result<Option<PictureRecorder>> {
+    pub(crate) fn picture_recorder(&self, format: VideoFormat) -> io::Result<Option<PictureRecorder>> {
         let mut state = lock(&self.state);
         if std::mem::replace(&mut state.recorded_first_peer, true) {
             return Ok(None);
         }
-        self.wanted.video.as_deref().map(|path| PictureRecorder::create(path, fps)).transpose()
+        self.wanted.video.as_deref().map(|path| PictureRecorder::create(path, format)).transpose()
     }
 
     pub(crate) fn encoded_recorder(&self) -> io::Result<Option<EncodedRecorder>> {

@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use crate::media::frame::{BLOCK, Picture};
+use crate::media::scale::Scaler;
+use crate::media::source::VideoFormat;
 use crate::media::wav::WavRecorder;
 use crate::media::y4m::Y4mWriter;
 
@@ -23,13 +25,20 @@ pub(crate) struct PictureRecorder {
 }
 
 impl PictureRecorder {
-    /// Creates (or empties) the file at `path`.
-    pub(crate) fn create(path: &Path, fps: u32) -> io::Result<Self> {
-        let mut writer = Y4mWriter::create(path, fps).map_err(io::Error::other)?;
+    /// Creates (or empties) the file at `path`. Pictures smaller than `format` are enlarged to it, as a window would show
+    /// them: whoever sends less for a while does not shrink what comes later.
+    pub(crate) fn create(path: &Path, format: VideoFormat) -> io::Result<Self> {
+        let mut writer = Y4mWriter::create(path, format.fps).map_err(io::Error::other)?;
+        let mut scaler = Scaler::new(format.width, format.height);
         let (pictures, queue) = sync_channel::<Arc<Picture>>(WAITING);
         let thread = std::thread::Builder::new().name("picture-recorder".into()).spawn(move || {
             while let Ok(picture) = queue.recv() {
-                if let Err(error) = writer.write(&picture) {
+                let smaller = picture.width < format.width && picture.height < format.height;
+                let written = match smaller {
+                    true => writer.write(&scaler.enlarge((*picture).clone())),
+                    false => writer.write(&picture),
+                };
+                if let Err(error) = written {
                     tracing::error!(%error, "the video recording stops here");
                     return;
                 }

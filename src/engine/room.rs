@@ -459,7 +459,7 @@ impl Room {
         index: u16,
     ) -> std::io::Result<()> {
         let recorder = match &self.measure {
-            Some(measure) => measure.picture_recorder(self.format.fps)?,
+            Some(measure) => measure.picture_recorder(self.format)?,
             None => None,
         };
         let tap = DecoderTap { wake: self.wake.clone(), recorder, measure: self.measure.is_some() };

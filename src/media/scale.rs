@@ -95,6 +95,21 @@ impl Scaler {
         result
     }
 
+    /// `picture` enlarged to the whole size, as a window would show it; one that is no smaller stays as it is.
+    pub fn enlarge(&mut self, picture: Picture) -> Picture {
+        let (size, stored) = (self.wanted, (picture.width, picture.height));
+        if !well_formed(&picture) || stored.0 >= size.0 || stored.1 >= size.1 {
+            return picture;
+        }
+        let plan = Plan { crop: (0, 0, stored.0, stored.1), scaled: size, size, place: (0, 0) };
+        let mut result = Picture::black(size.0, size.1, picture.taken);
+        let planes = [(&picture.y, &mut result.y, 1), (&picture.u, &mut result.u, 2), (&picture.v, &mut result.v, 2)];
+        for (from, to, part) in planes {
+            self.plane(from, picture.width / part, to, size.0 / part, &plan, part);
+        }
+        result
+    }
+
     /// One plane; `part` is 2 for chroma, whose plane has half the width and height.
     fn plane(&mut self, from: &[u8], from_width: usize, to: &mut [u8], to_width: usize, plan: &Plan, part: usize) {
         let (left, top, width, height) =
@@ -131,6 +146,17 @@ impl Scaler {
 mod tests {
     use super::*;
     use std::time::Instant;
+
+    #[test]
+    fn what_is_enlarged_fills_the_size_and_larger_pictures_stay() {
+        let mut small = Picture::black(640, 360, Instant::now());
+        small.y.fill(99);
+        let large = Scaler::new(1280, 720).enlarge(small.clone());
+        assert_eq!((large.width, large.height), (1280, 720));
+        assert!(large.y.iter().all(|luma| *luma == 99));
+        let stays = Scaler::new(320, 180).enlarge(small);
+        assert_eq!((stays.width, stays.height), (640, 360));
+    }
 
     #[test]
     fn a_four_to_three_camera_is_cropped_and_an_upright_phone_is_not() {

@@ -284,6 +284,7 @@ fn run_file(path: &Path, format: VideoFormat, outlet: &Outlet) -> Result<(), Y4m
             return Ok(());
         }
         picture.taken = Instant::now();
+        stamp::renew(&mut picture, unix_millis());
         outlet.picture(Arc::new(picture));
     }
 }

@@ -3,7 +3,7 @@
 //! The strip lies along the bottom edge: 72 blocks of 16×16 pixels, each dark (0) or light (1), in as many rows as the
 //! width asks for. Most significant bit first: 24 bits of counter, 40 bits of milliseconds, 8 bits of CRC
 //! (polynomial 0x07, start 0xFF, over the eight bytes before it). It survives the video codec at a low bit rate;
-//! it does not survive scaling. Only the built-in test picture carries one, never a camera's.
+//! it does not survive scaling. Only the built-in test picture carries one, and a film made for measuring: never a camera's.
 
 use super::frame::Picture;
 
@@ -90,6 +90,19 @@ pub fn write(picture: &mut Picture, stamp: Stamp) {
     }
 }
 
+/// Puts a new time into the strip of a picture that came from a file, so that a film with stamps tells when it was played.
+/// Only a strip as [`write`] left it, pixel by pixel, is taken for one: no other film is touched. True if there was one.
+pub fn renew(picture: &mut Picture, millis: u64) -> bool {
+    let Some(old) = read(picture) else { return false };
+    let mut anew = picture.clone();
+    write(&mut anew, old);
+    if anew.y != picture.y {
+        return false;
+    }
+    write(picture, Stamp::new(old.counter, millis));
+    true
+}
+
 /// Reads the strip at the bottom edge. `None` if there is none, or if it does not check out.
 pub fn read(picture: &Picture) -> Option<Stamp> {
     let (width, height) = (picture.width, picture.height);
@@ -145,6 +158,22 @@ mod tests {
             }
         }
         assert_eq!(read(&picture), None);
+    }
+
+    #[test]
+    fn a_film_with_a_strip_gets_a_new_time_and_any_other_film_stays_as_it_is() {
+        let mut picture = Picture::black(1280, 720, Instant::now());
+        write(&mut picture, Stamp::new(77, 0));
+        assert!(renew(&mut picture, 1_790_000_000_123));
+        assert_eq!(read(&picture), Some(Stamp::new(77, 1_790_000_000_123)));
+        // Something that reads as a strip by chance is none.
+        picture.y[1279] ^= 1;
+        picture.y[719 * 1280 + 640] ^= 1;
+        let before = picture.clone();
+        assert!(read(&picture).is_some());
+        assert!(!renew(&mut picture, 5));
+        assert_eq!(picture.y, before.y);
+        assert!(!renew(&mut Picture::black(1280, 720, Instant::now()), 5));
     }
 
     #[test]

@@ -50,6 +50,11 @@ impl Namespace {
         this
     }
 
+    /// What `ip netns` calls it.
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+
     /// `ip` inside the namespace.
     pub fn ip(&self, arguments: &str) {
         let mut all = vec!["-n", &self.0];
