@@ -55,6 +55,10 @@ pub(super) struct News {
     pub(super) restarted: bool,
 }
 
+fn to_micros(ticks: i64) -> i64 {
+    (i128::from(ticks) * 1_000_000 / 65_536) as i64
+}
+
 /// The packets under way.
 #[derive(Debug)]
 pub(super) struct History {
@@ -78,6 +82,12 @@ impl History {
     /// Bytes sent and not answered for.
     pub(super) fn in_flight(&self) -> u64 {
         self.in_flight
+    }
+
+    /// Forgets what is under way: it went another way.
+    pub(super) fn forget(&mut self) {
+        self.sent.iter_mut().for_each(BTreeMap::clear);
+        self.in_flight = 0;
     }
 
     /// A packet of `bytes` on the wire leaves.
@@ -128,7 +138,7 @@ impl History {
             Some((last, ticks)) => {
                 let step = i64::from(report.time.wrapping_sub(last).cast_signed());
                 news.restarted = step.abs() > MAX_STEP_TICKS;
-                ticks + step
+                if news.restarted { 0 } else { ticks + step }
             }
         };
         if self.clock.is_none_or(|(_, ticks)| base > ticks) || news.restarted {
@@ -150,7 +160,7 @@ impl History {
                         news.lost_bytes += bytes;
                     }
                     Some(offset) if *offset <= MAX_OFFSET => {
-                        let arrived_us = (base - i64::from(*offset) * 64) * 1_000_000 / 65_536;
+                        let arrived_us = to_micros(base - i64::from(*offset) * 64);
                         let Sent { at: left, bytes, probe, number, .. } = *sent;
                         news.acked.push(Acked { sent: left, arrived_us, bytes, probe, number });
                         let kept = Duration::from_micros(u64::from(*offset) * 1_000_000 / 1024);

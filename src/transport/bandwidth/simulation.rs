@@ -505,6 +505,26 @@ fn without_feedback_the_rate_falls_and_comes_back() {
 }
 
 #[test]
+fn another_way_is_probed_anew() {
+    let start = Instant::now();
+    let mut sender = Sender::new(start, Limits::default(), [1, 2, 3]);
+    for ms in 0..400u32 {
+        let now = start + MS * ms;
+        if ms % 33 == 0 {
+            let _ = sender.push_video(now, Bytes::from(vec![1; 4000]), true, ms * 90);
+        }
+        sender.handle_timeout(now);
+        while sender.poll(now).is_some() {}
+    }
+    assert_eq!(sender.estimator().window(), 0, "nothing was ever reported");
+    let now = start + MS * 400;
+    sender.restart(now);
+    assert!(sender.estimator().window() > 10_000 && sender.estimator().bps() == Limits::default().start);
+    let _ = sender.push_video(now, Bytes::from(vec![1; 4000]), true, 36_000);
+    assert!(sender.estimator().probe().is_some());
+}
+
+#[test]
 fn a_sender_with_little_to_send_does_not_believe_in_more_than_it_tried() {
     let start = Instant::now();
     let seen = run(&link(1e6), vec![call(150e3, 0, start, 0)], 60, start, 2);
