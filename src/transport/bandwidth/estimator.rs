@@ -410,7 +410,7 @@ impl Estimator {
             return;
         }
         self.ticked = Some(now);
-        let (lost, _) = self.history.expire(now);
+        let lost = self.history.expire(now);
         if lost > 0 {
             self.loss.on_report(now, 0, lost, self.bps(), None, self.queue.standing());
         }

@@ -1,4 +1,6 @@
 //! A bottleneck in virtual time, with senders, receivers and an encoder that follows its target.
+//! The tests print their figures: they are what the documents quote.
+#![allow(clippy::print_stdout)]
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
