@@ -164,7 +164,8 @@ fn run(link: &Link, mut flows: Vec<Flow>, seconds: u64, start: Instant, seed: u6
     let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     let mut queue: VecDeque<(Wire, u64)> = VecDeque::new();
     let mut queued_bytes = 0.0;
-    let (mut there, mut back): (VecDeque<(u64, Wire)>, VecDeque<(u64, usize, Back)>) = Default::default();
+    let mut there: VecDeque<(u64, Wire)> = VecDeque::new();
+    let mut back: VecDeque<(u64, usize, Back)> = VecDeque::new();
     let mut before: VecDeque<(u64, Wire)> = VecDeque::new();
     let mut credit = 0.0;
     let mut burst_left = false;
