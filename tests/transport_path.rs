@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use conclave::transport::{Path, PathConfig, PathError, PathEvent, Role};
+use conclave::transport::{Limits, Path, PathConfig, PathError, PathEvent, Role};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
@@ -19,8 +19,15 @@ struct End {
     events: mpsc::Receiver<PathEvent>,
 }
 
+/// What these tests send is no call: the rate is not to hold it back.
+const WIDE: Limits = Limits { start: 50e6, least: 50e6, most: 50e6 };
+
 async fn end(role: Role) -> End {
-    let config = PathConfig { bind: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)], ..PathConfig::default() };
+    end_within(role, WIDE).await
+}
+
+async fn end_within(role: Role, limits: Limits) -> End {
+    let config = PathConfig { bind: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)], limits, ..PathConfig::default() };
     let (sender, events) = mpsc::channel(1024);
     End { path: Arc::new(Path::new(config, role, sender).await.unwrap()), events }
 }
@@ -332,6 +339,35 @@ async fn the_round_trip_is_measured_and_not_guessed() {
     }
     let rtt = a.path.stats().await.rtt.unwrap();
     assert!(rtt >= Duration::from_millis(40) && rtt < Duration::from_millis(400), "{rtt:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reports_of_arrivals_come_back_and_tell_what_pictures_may_take() {
+    let (mut a, mut b) =
+        (end_within(Role::Offerer, Limits::default()).await, end_within(Role::Answerer, Limits::default()).await);
+    join(&a, &b, |_, sdp| sdp).await.unwrap();
+    a.connected().await;
+    b.connected().await;
+    let path = Arc::clone(&a.path);
+    let sender = tokio::spawn(async move {
+        for n in 0..u32::MAX {
+            // A busy machine may be taken for a narrow path.
+            let _ = path.send_video(&noise(u64::from(n), 3000), true, n * 3000).await;
+            let _ = path.send_audio(&noise(u64::from(n), 100), n * 960).await;
+            sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let deadline = Instant::now() + LONG;
+    loop {
+        let target = a.wait(|event| if let PathEvent::Target(target) = event { Some(target) } else { None }).await;
+        let stats = a.path.stats().await;
+        if target.rtt.is_some() && stats.acked_bps > 0 {
+            assert!(f64::from(stats.estimate_bps) <= Limits::default().most && stats.target_bps <= stats.estimate_bps);
+            break;
+        }
+        assert!(Instant::now() < deadline, "{target:?} {stats:?}");
+    }
+    sender.abort();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

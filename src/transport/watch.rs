@@ -150,7 +150,9 @@ impl Watch {
                 return;
             }
             if let Some(route) = route.filter(|route| known != Some(*route)) {
-                known = Some(route);
+                if known.replace(route).is_some() {
+                    lock(&self.shared.sender).restart(Instant::now());
+                }
                 if self.events.send(PathEvent::RouteChanged(route)).await.is_err() {
                     return;
                 }

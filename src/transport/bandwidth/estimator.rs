@@ -178,6 +178,16 @@ impl Estimator {
         }
     }
 
+    /// Packets take another way from now on: what is known of the old one says nothing.
+    pub(super) fn restart(&mut self, now: Instant) {
+        self.history.forget();
+        self.prober.stop();
+        let fresh = Self::new(self.start, self.limits, [0; 3]);
+        let (history, prober) =
+            (std::mem::replace(&mut self.history, History::new([0; 3])), std::mem::take(&mut self.prober));
+        *self = Self { history, prober, ticked: Some(now), ..fresh };
+    }
+
     /// The estimate, bit/s on the wire.
     pub(super) fn bps(&self) -> f64 {
         let alone = || self.loss.bound().map_or(self.aimd.rate(), |bound| bound.min(self.aimd.rate()));
@@ -400,7 +410,7 @@ impl Estimator {
             return;
         }
         self.ticked = Some(now);
-        let (lost, _) = self.history.expire(now);
+        let lost = self.history.expire(now);
         if lost > 0 {
             self.loss.on_report(now, 0, lost, self.bps(), None, self.queue.standing());
         }

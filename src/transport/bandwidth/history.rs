@@ -47,12 +47,14 @@ pub(super) struct News {
     pub(super) acked: Vec<Acked>,
     /// Packets lost.
     pub(super) lost: u32,
-    /// Their bytes.
-    pub(super) lost_bytes: u64,
     /// The round trip of the newest packet, without the time the peer kept it.
     pub(super) rtt: Option<Duration>,
     /// The peer's clock jumped: times before and after cannot be compared.
     pub(super) restarted: bool,
+}
+
+fn to_micros(ticks: i64) -> i64 {
+    (i128::from(ticks) * 1_000_000 / 65_536) as i64
 }
 
 /// The packets under way.
@@ -80,6 +82,12 @@ impl History {
         self.in_flight
     }
 
+    /// Forgets what is under way: it went another way.
+    pub(super) fn forget(&mut self) {
+        self.sent.iter_mut().for_each(BTreeMap::clear);
+        self.in_flight = 0;
+    }
+
     /// A packet of `bytes` on the wire leaves.
     pub(super) fn on_sent(&mut self, now: Instant, stream: Stream, sequence: u16, bytes: u32, probe: u32) {
         let at = stream as usize;
@@ -99,9 +107,9 @@ impl History {
     }
 
     /// Forgets what nobody reports on any more. A stream's last packets, when lost, are never reported: they count as
-    /// lost when later ones of other streams arrived. Says how many those are, and their bytes.
-    pub(super) fn expire(&mut self, now: Instant) -> (u32, u64) {
-        let mut lost = (0, 0);
+    /// lost when later ones of other streams arrived. Says how many those are.
+    pub(super) fn expire(&mut self, now: Instant) -> u32 {
+        let mut lost = 0;
         for sent in &mut self.sent {
             while let Some(first) = sent.first_entry() {
                 let Sent { at, bytes, number, .. } = *first.get();
@@ -110,9 +118,7 @@ impl History {
                 if !passed && age <= MAX_AGE {
                     break;
                 }
-                if passed {
-                    lost = (lost.0 + 1, lost.1 + u64::from(bytes));
-                }
+                lost += u32::from(passed);
                 first.remove();
                 self.in_flight -= u64::from(bytes);
             }
@@ -128,7 +134,7 @@ impl History {
             Some((last, ticks)) => {
                 let step = i64::from(report.time.wrapping_sub(last).cast_signed());
                 news.restarted = step.abs() > MAX_STEP_TICKS;
-                ticks + step
+                if news.restarted { 0 } else { ticks + step }
             }
         };
         if self.clock.is_none_or(|(_, ticks)| base > ticks) || news.restarted {
@@ -145,12 +151,9 @@ impl History {
                         sent.missed = true;
                         continue;
                     }
-                    None => {
-                        news.lost += 1;
-                        news.lost_bytes += bytes;
-                    }
+                    None => news.lost += 1,
                     Some(offset) if *offset <= MAX_OFFSET => {
-                        let arrived_us = (base - i64::from(*offset) * 64) * 1_000_000 / 65_536;
+                        let arrived_us = to_micros(base - i64::from(*offset) * 64);
                         let Sent { at: left, bytes, probe, number, .. } = *sent;
                         news.acked.push(Acked { sent: left, arrived_us, bytes, probe, number });
                         let kept = Duration::from_micros(u64::from(*offset) * 1_000_000 / 1024);
@@ -220,7 +223,7 @@ mod tests {
             history.on_sent(start, Stream::Video, n as u16, 1000, 0);
         }
         assert_eq!(history.len(), MAX_SENT);
-        assert_eq!(history.expire(start + 10_000 * MS), (0, 0));
+        assert_eq!(history.expire(start + 10_000 * MS), 0);
         assert_eq!((history.len(), history.in_flight()), (0, 0));
     }
 
@@ -230,8 +233,8 @@ mod tests {
         history.on_sent(start, Stream::Video, 1, 1000, 0);
         history.on_sent(start, Stream::Audio, 1, 100, 0);
         history.on_report(start + 50 * MS, &report(50, 1, 1, &[Some(0)]));
-        assert_eq!((history.expire(start + 500 * MS), history.in_flight()), ((0, 0), 1000));
-        assert_eq!((history.expire(start + 1000 * MS), history.in_flight()), ((1, 1000), 0));
+        assert_eq!((history.expire(start + 500 * MS), history.in_flight()), (0, 1000));
+        assert_eq!((history.expire(start + 1000 * MS), history.in_flight()), (1, 0));
     }
 
     proptest! {
@@ -248,7 +251,7 @@ mod tests {
             for (time, ssrc, begin, arrivals) in reports {
                 let blocks = vec![Block { ssrc, begin, arrivals }];
                 let news = history.on_report(start + 600 * MS, &Report { time, blocks });
-                answered += news.acked.iter().map(|a| u64::from(a.bytes)).sum::<u64>() + news.lost_bytes;
+                answered += news.acked.iter().map(|a| u64::from(a.bytes)).sum::<u64>();
             }
             prop_assert!(history.in_flight() + answered <= before);
         }

@@ -68,6 +68,11 @@ impl Prober {
         });
     }
 
+    /// Gives up the present probe.
+    pub(super) fn stop(&mut self) {
+        self.flight = None;
+    }
+
     /// When the first and the last packet of the present probe left.
     pub(super) fn sent(&self) -> Option<(Instant, Instant)> {
         self.flight.as_ref()?.sent_at

@@ -126,6 +126,11 @@ impl Sender {
         }
     }
 
+    /// Packets take another way from now on.
+    pub(in crate::transport) fn restart(&mut self, now: Instant) {
+        self.estimator.restart(now);
+    }
+
     /// Takes a sealed frame. False if too much waits already; see [`Pacer::push`].
     pub(in crate::transport) fn push_video(
         &mut self,

@@ -1,4 +1,6 @@
 //! A bottleneck in virtual time, with senders, receivers and an encoder that follows its target.
+//! The tests print their figures: they are what the documents quote.
+#![allow(clippy::print_stdout)]
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -162,7 +164,8 @@ fn run(link: &Link, mut flows: Vec<Flow>, seconds: u64, start: Instant, seed: u6
     let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     let mut queue: VecDeque<(Wire, u64)> = VecDeque::new();
     let mut queued_bytes = 0.0;
-    let (mut there, mut back): (VecDeque<(u64, Wire)>, VecDeque<(u64, usize, Back)>) = Default::default();
+    let mut there: VecDeque<(u64, Wire)> = VecDeque::new();
+    let mut back: VecDeque<(u64, usize, Back)> = VecDeque::new();
     let mut before: VecDeque<(u64, Wire)> = VecDeque::new();
     let mut credit = 0.0;
     let mut burst_left = false;
@@ -502,6 +505,26 @@ fn without_feedback_the_rate_falls_and_comes_back() {
     let (before, deaf, after) = (seen.rate(0, 5.0, 10.0), seen.rate(0, 14.0, 16.0), seen.rate(0, 30.0, 40.0));
     println!("before {before:.0}, deaf {deaf:.0}, after {after:.0}");
     assert!(deaf < before * 0.3 && after > before * 0.9);
+}
+
+#[test]
+fn another_way_is_probed_anew() {
+    let start = Instant::now();
+    let mut sender = Sender::new(start, Limits::default(), [1, 2, 3]);
+    for ms in 0..400u32 {
+        let now = start + MS * ms;
+        if ms % 33 == 0 {
+            let _ = sender.push_video(now, Bytes::from(vec![1; 4000]), true, ms * 90);
+        }
+        sender.handle_timeout(now);
+        while sender.poll(now).is_some() {}
+    }
+    assert_eq!(sender.estimator().window(), 0, "nothing was ever reported");
+    let now = start + MS * 400;
+    sender.restart(now);
+    assert!(sender.estimator().window() > 10_000 && sender.estimator().bps() == Limits::default().start);
+    let _ = sender.push_video(now, Bytes::from(vec![1; 4000]), true, 36_000);
+    assert!(sender.estimator().probe().is_some());
 }
 
 #[test]

@@ -128,7 +128,7 @@ impl Trendline {
     }
 
     fn on_delta(&mut self, sent_ms: f64, arrived_ms: f64, arrived_us: i64) {
-        if arrived_ms < -1000.0 || arrived_ms > 10_000.0 {
+        if !(-1000.0..=10_000.0).contains(&arrived_ms) {
             return self.restart();
         }
         self.deltas = (self.deltas + 1.0).min(1000.0);
