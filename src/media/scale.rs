@@ -86,6 +86,18 @@ impl Scaler {
         self.copy(picture, &plan)
     }
 
+    /// `picture` at exactly the size that was asked for, larger or smaller, as a window shows it. One of another shape is fitted
+    /// as in [`fit`](Self::fit).
+    pub fn stretch(&mut self, picture: &Picture) -> Picture {
+        let (source, size) = ((picture.width, picture.height), self.wanted);
+        let (one, other) = (source.0 * size.1, source.1 * size.0);
+        // Rounding to even sizes changes a shape by a pixel or two.
+        if !well_formed(picture) || one.abs_diff(other) * 25 > other {
+            return self.fit_copy(picture);
+        }
+        self.copy(picture, &Plan { crop: (0, 0, source.0, source.1), scaled: size, size, place: (0, 0) })
+    }
+
     fn copy(&mut self, picture: &Picture, plan: &Plan) -> Picture {
         let mut result = Picture::black(plan.size.0, plan.size.1, picture.taken);
         let planes = [(&picture.y, &mut result.y, 1), (&picture.u, &mut result.u, 2), (&picture.v, &mut result.v, 2)];

@@ -303,7 +303,7 @@ impl<W: Write> Y4mWriter<W> {
         Self { output, fps: fps.max(1), scaler: None, pictures: 0 }
     }
 
-    /// Writes one picture. One of another size than the first is fitted into it.
+    /// Writes one picture. One of another size than the first is brought to that, as a window would show it.
     ///
     /// # Errors
     /// If writing fails, or for a malformed picture.
@@ -323,8 +323,7 @@ impl<W: Write> Y4mWriter<W> {
         let picture = if *size == (width, height) {
             picture
         } else {
-            let smaller = scaler.fit(picture.clone());
-            fitted = centred(smaller, *size);
+            fitted = centred(scaler.stretch(picture), *size);
             &fitted
         };
         self.output.write_all(b"FRAME\n")?;
@@ -412,6 +411,17 @@ mod tests {
         let pictures = read(writer.finish().unwrap()).unwrap();
         assert_eq!(pictures.len(), 4);
         assert!(pictures.iter().all(|picture| (picture.width, picture.height) == (64, 48)));
+    }
+
+    #[test]
+    fn a_picture_that_comes_in_fewer_pixels_is_recorded_as_large_as_before() {
+        let mut small = picture(32, 24, 1);
+        small.y.fill(200);
+        let mut writer = Y4mWriter::new(Vec::new(), 30);
+        [picture(64, 48, 0), small].iter().for_each(|picture| writer.write(picture).unwrap());
+        let got = read(writer.finish().unwrap()).unwrap();
+        assert_eq!((got[1].width, got[1].height), (64, 48));
+        assert!(got[1].y.iter().all(|luma| *luma == 200));
     }
 
     #[test]

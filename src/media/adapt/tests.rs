@@ -1,3 +1,5 @@
+//! The choice of sizes in virtual time: no flapping, nobody drags the others, and never more than a path carries.
+
 use super::*;
 
 fn ms(value: u64) -> Duration {

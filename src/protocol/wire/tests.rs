@@ -148,7 +148,8 @@ fn the_same_bounds_hold_for_what_arrives() {
         assert_eq!(text(kind, 0), Err(WireError::TextLength), "{kind:#x}");
     }
     assert_eq!(Message::decode(&[]), Err(WireError::Truncated));
-    assert_eq!(Message::decode(&[0x18]), Err(WireError::UnknownType(0x18)));
+    assert_eq!(Message::decode(&[0x19]), Err(WireError::UnknownType(0x19)));
+    assert_eq!(Message::decode(&[0x18, 1]), Err(WireError::Truncated));
     assert_eq!(Message::decode(&[0x10, MAX_WAITING as u8 + 1]), Err(WireError::List));
     assert_eq!(Message::decode(&[0x11, 9, 0, 0, 0, 0]), Err(WireError::UnknownRequest));
     assert_eq!(Message::decode(&[0x11, 3, 0, 1, 0, 0]), Err(WireError::UnknownRequest));
