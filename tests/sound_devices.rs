@@ -14,7 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
-use conclave::engine::view::DeviceState;
+use conclave::engine::view::{DeviceState, Stage};
 use conclave::engine::{self, Command as Tell, EngineOptions, Handle, Intent};
 use conclave::media::device::{CameraChoice, MicChoice, SpeakerChoice};
 use conclave::media::frame::BLOCK;
@@ -379,6 +379,11 @@ fn engine(folder: &Path, mic: &str, speaker: &str) -> Handle {
     handle.send(Tell::ChooseSpeaker(speaker.parse().unwrap()));
     handle.send(Tell::Prepare(Intent::Start));
     handle.send(Tell::SetMic(false));
+    // A meeting of one's own begins unmuted.
+    wait_for("to be muted", PATIENCE, || {
+        let view = handle.view();
+        matches!(view.stage, Stage::PreJoin(_)) && !view.own.mic_on
+    });
     handle
 }
 

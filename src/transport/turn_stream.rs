@@ -107,7 +107,8 @@ fn connector(trust: &TurnTrust) -> Result<TlsConnector, rustls::Error> {
         }
     }
     let config = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_protocol_versions(&[&rustls::version::TLS13])?
+        // Debian's coturn (4.6) speaks no 1.3. Of 1.2, rustls has forward secrecy and authenticated ciphers only.
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(TlsConnector::from(Arc::new(config)))
@@ -116,7 +117,7 @@ fn connector(trust: &TurnTrust) -> Result<TlsConnector, rustls::Error> {
 /// Why there is no stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum StreamFault {
-    /// The server's certificate is not trusted, or what answers speaks no TLS 1.3.
+    /// The server's certificate is not trusted, or not for its name.
     Certificate,
     /// No connection, or not in time.
     Unreachable,
@@ -217,10 +218,12 @@ impl Stream {
         let name = ServerName::try_from(self.server.host.clone()).map_err(|_| StreamFault::Certificate)?;
         match tls.connect(name, tcp).await {
             Ok(stream) => Ok(Box::new(stream)),
-            Err(error) if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
-                Err(StreamFault::Certificate)
-            }
-            Err(_) => Err(StreamFault::Lost),
+            Err(error) => match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+                Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented) => {
+                    Err(StreamFault::Certificate)
+                }
+                _ => Err(StreamFault::Lost),
+            },
         }
     }
 

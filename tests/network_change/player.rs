@@ -65,6 +65,9 @@ struct Person {
     told_muted: bool,
     /// When the newest picture was taken.
     newest: u64,
+    /// When it was first shown, and the longest pause between two since the mark.
+    seen: u64,
+    longest: u64,
     /// A picture taken after this is waited for.
     since: Option<u64>,
     /// Fresh pictures in a row.
@@ -102,6 +105,8 @@ impl Person {
             && stamp.millis > self.newest
         {
             self.newest = stamp.millis;
+            self.longest = self.longest.max(now.saturating_sub(self.seen));
+            self.seen = now;
             self.fresh = if now.saturating_sub(stamp.millis) < FRESH { self.fresh + 1 } else { 0 };
             if peer.mic_on && self.fresh > 20 && !std::mem::replace(&mut self.told_media, true) {
                 say("MEDIA FLOW");
@@ -126,7 +131,11 @@ impl Person {
                 self.since = rest.parse().ok();
                 self.fresh = 0;
             }
-            "STATE" => say(&format!("STATE {}", state(&handle.view()))),
+            "MARK" => (self.seen, self.longest) = (unix_millis(), 0),
+            "STATE" => {
+                let pause = self.longest.max(unix_millis().saturating_sub(self.seen));
+                say(&format!("STATE {} pause={pause}", state(&handle.view())));
+            }
             _ => {}
         }
     }
