@@ -18,6 +18,8 @@ use crate::engine::view::PeerId;
 use crate::media::adapt::{Chooser, LAYERS, Layer, Step, WISH_INTERVAL, Want, Workload, share_out, step_for_lines};
 use crate::media::redundancy::LossLedger;
 
+/// A path that leaves pictures less than this has no room for sound to be sent three times, bit/s.
+const NARROW_BPS: u32 = 120_000;
 /// Frames that may wait for one peer's path. Past that the path is stuck, and old pictures are of no use.
 const PATH_QUEUE: usize = 16;
 /// However many ask, a key frame is made at most this often: it costs ten times a common frame.
@@ -182,6 +184,7 @@ impl Outbox {
 
     /// The path to `peer` carries so many bits of pictures a second.
     pub(crate) fn set_target(&self, peer: PeerId, video_bps: u32) {
+        self.set_narrow(peer, video_bps < NARROW_BPS);
         for listener in lock(&self.listeners).iter_mut().filter(|listener| listener.peer == peer) {
             listener.target = Some(video_bps);
         }

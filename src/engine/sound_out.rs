@@ -129,8 +129,7 @@ impl Outbox {
     }
 
     /// Whether the way to a peer carries sound and hardly any picture: then sound is not repeated twice.
-    #[allow(dead_code, reason = "for whoever knows what a path may carry")]
-    pub(crate) fn set_narrow(&self, peer: PeerId, narrow: bool) {
+    pub(super) fn set_narrow(&self, peer: PeerId, narrow: bool) {
         lock(&self.losses).set_narrow(Instant::now(), peer, narrow);
     }
 
