@@ -33,9 +33,10 @@ impl PictureRecorder {
         let (pictures, queue) = sync_channel::<Arc<Picture>>(WAITING);
         let thread = std::thread::Builder::new().name("picture-recorder".into()).spawn(move || {
             while let Ok(picture) = queue.recv() {
+                // Later pictures take the size of the first.
                 let smaller = picture.width < format.width && picture.height < format.height;
-                let written = match smaller {
-                    true => writer.write(&scaler.enlarge((*picture).clone())),
+                let written = match smaller && writer.pictures() == 0 {
+                    true => writer.write(&scaler.stretch(&picture)),
                     false => writer.write(&picture),
                 };
                 if let Err(error) = written {

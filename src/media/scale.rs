@@ -1,8 +1,8 @@
 //! Pictures brought to the size that was asked for, with their proportions kept.
 //!
 //! A picture of another shape is cropped around its middle as long as three quarters of it stay (a 4:3 camera in a 16:9 call);
-//! past that (a phone held upright) it is set between black bars. Nothing is ever enlarged: the receiver's window does that
-//! without costing bits.
+//! past that (a phone held upright) it is set between black bars. Only [`Scaler::stretch`] enlarges: as a rule the receiver's
+//! window does that without costing bits.
 
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
@@ -107,21 +107,6 @@ impl Scaler {
         result
     }
 
-    /// `picture` enlarged to the whole size, as a window would show it; one that is no smaller stays as it is.
-    pub fn enlarge(&mut self, picture: Picture) -> Picture {
-        let (size, stored) = (self.wanted, (picture.width, picture.height));
-        if !well_formed(&picture) || stored.0 >= size.0 || stored.1 >= size.1 {
-            return picture;
-        }
-        let plan = Plan { crop: (0, 0, stored.0, stored.1), scaled: size, size, place: (0, 0) };
-        let mut result = Picture::black(size.0, size.1, picture.taken);
-        let planes = [(&picture.y, &mut result.y, 1), (&picture.u, &mut result.u, 2), (&picture.v, &mut result.v, 2)];
-        for (from, to, part) in planes {
-            self.plane(from, picture.width / part, to, size.0 / part, &plan, part);
-        }
-        result
-    }
-
     /// One plane; `part` is 2 for chroma, whose plane has half the width and height.
     fn plane(&mut self, from: &[u8], from_width: usize, to: &mut [u8], to_width: usize, plan: &Plan, part: usize) {
         let (left, top, width, height) =
@@ -160,14 +145,14 @@ mod tests {
     use std::time::Instant;
 
     #[test]
-    fn what_is_enlarged_fills_the_size_and_larger_pictures_stay() {
+    fn what_is_stretched_fills_the_size_whether_it_was_smaller_or_larger() {
         let mut small = Picture::black(640, 360, Instant::now());
         small.y.fill(99);
-        let large = Scaler::new(1280, 720).enlarge(small.clone());
-        assert_eq!((large.width, large.height), (1280, 720));
-        assert!(large.y.iter().all(|luma| *luma == 99));
-        let stays = Scaler::new(320, 180).enlarge(small);
-        assert_eq!((stays.width, stays.height), (640, 360));
+        for wanted in [(1280, 720), (320, 180)] {
+            let stretched = Scaler::new(wanted.0, wanted.1).stretch(&small);
+            assert_eq!((stretched.width, stretched.height), wanted);
+            assert!(stretched.y.iter().all(|luma| *luma == 99));
+        }
     }
 
     #[test]
