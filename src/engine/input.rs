@@ -47,5 +47,5 @@ pub(crate) enum PathNews {
     /// What is allowed leaves no way that could even be looked for.
     Ruled(PolicyError),
     /// Figures since the path was made.
-    Stats(PathStats),
+    Stats(Box<PathStats>),
 }

@@ -188,7 +188,7 @@ impl Driver {
                     if let Some(pair) = &stats.pair {
                         self.tell.news(PathNews::Route(*pair));
                     }
-                    self.tell.news(PathNews::Stats(stats));
+                    self.tell.news(PathNews::Stats(Box::new(stats)));
                     self.pass_on_wish(&path).await;
                     if offers && broken.as_mut().is_some_and(Broken::restart_is_due) {
                         path.set_bind(own_addresses());

@@ -621,7 +621,7 @@ impl Room {
                 }
             }
             PathNews::Ruled(why) => member.refused = Some(words::policy_error(why)),
-            PathNews::Stats(stats) => member.update_stats(now, stats),
+            PathNews::Stats(stats) => member.update_stats(now, *stats),
         }
         if let Some(measure) = &self.measure
             && let Some(member) = self.members.get(at)
