@@ -398,7 +398,7 @@ impl Estimator {
         }
         self.remember_best(now);
         let wanted = self.goal.map_or(self.limits.most, |goal| goal.rate * 1.05).min(self.limits.most);
-        if through >= PROBE_CLEAN && carried < wanted * 0.93 {
+        if through >= PROBE_CLEAN && carried.max(self.bps()) < wanted * 0.93 {
             self.prober.start(now, (carried * PROBE_STEP).min(wanted * 1.1));
         }
     }
