@@ -5,7 +5,7 @@
 //! the environment; so each test runs itself again as a child with that environment.
 #![cfg(all(feature = "client", target_os = "linux"))]
 // Helpers outside test functions end the test with a panic just the same.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 use std::fs::File;
 use std::io::Read;
