@@ -295,7 +295,7 @@ fn extent(head: &[u8]) -> Result<(usize, usize), NotTurn> {
     let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
     let (message, padding) = match head[0] >> 6 {
         // RFC 8489 section 5: attributes are padded, so the length is a multiple of four.
-        0 if length % 4 == 0 => (STUN_HEADER + length, 0),
+        0 if length.is_multiple_of(4) => (STUN_HEADER + length, 0),
         // RFC 8656 section 12.5: padded in a stream, and the length does not count it. Channels are 0x4000 to 0x4FFF.
         1 if head[0] < 0x50 => (CHANNEL_HEADER + length, (4 - length % 4) % 4),
         _ => return Err(NotTurn),
