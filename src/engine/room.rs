@@ -104,7 +104,7 @@ pub(crate) struct Room {
     pub(crate) visitors: Vec<Visitor>,
     pub(crate) refused: u64,
     /// Names of all who were here, and whether each was verified when last seen.
-    pub(super) met: Vec<(IdentityKey, String, bool)>,
+    pub(crate) met: Vec<(IdentityKey, String, bool)>,
     /// The relay's URLs, as the link has them.
     pub(crate) targets: Vec<String>,
     pub(crate) outbox: Option<Arc<Outbox>>,
@@ -515,22 +515,6 @@ impl Room {
         member.inbound.stop();
         self.note_met(&member);
         Some(member.name.clone())
-    }
-
-    fn note_met(&mut self, member: &Member) {
-        let verified = matches!(member.verification, Verification::Yes { .. });
-        match self.met.iter_mut().find(|(identity, ..)| *identity == member.identity) {
-            Some(entry) => entry.2 = verified,
-            None => self.met.push((member.identity, member.name.clone(), verified)),
-        }
-    }
-
-    /// All who were here, those still here included.
-    pub(crate) fn everyone_met(&mut self) -> Vec<(String, bool)> {
-        for member in std::mem::take(&mut self.members) {
-            self.note_met(&member);
-        }
-        self.met.iter().map(|(_, name, verified)| (name.clone(), *verified)).collect()
     }
 }
 

@@ -5,6 +5,8 @@ use std::time::Instant;
 
 use crate::crypto::identity::IdentityKey;
 use crate::engine::event::Tone;
+use crate::engine::member::Member;
+use crate::engine::room::Room;
 use crate::engine::session::{Place, Session};
 use crate::engine::store;
 use crate::engine::view::{PeerId, PeerLink, Verification};
@@ -256,5 +258,24 @@ impl Session {
             Ok(()) => self.toast(Tone::Good, words::log_saved(path)),
             Err(error) => self.warn(words::log_not_saved(path, &error)),
         }
+    }
+}
+
+impl Room {
+    /// Keeps who was here, and whether they were verified.
+    pub(crate) fn note_met(&mut self, member: &Member) {
+        let verified = matches!(member.verification, Verification::Yes { .. });
+        match self.met.iter_mut().find(|(identity, ..)| *identity == member.identity) {
+            Some(entry) => entry.2 = verified,
+            None => self.met.push((member.identity, member.name.clone(), verified)),
+        }
+    }
+
+    /// All who were here, those still here included.
+    pub(crate) fn everyone_met(&mut self) -> Vec<(String, bool)> {
+        for member in std::mem::take(&mut self.members) {
+            self.note_met(&member);
+        }
+        self.met.iter().map(|(_, name, verified)| (name.clone(), *verified)).collect()
     }
 }
