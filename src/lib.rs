@@ -10,6 +10,8 @@
 
 #[cfg(feature = "protocol")]
 pub mod crypto;
+#[cfg(feature = "desktop")]
+pub mod desktop;
 #[cfg(feature = "client")]
 pub mod engine;
 #[cfg(feature = "client")]
