@@ -28,10 +28,10 @@ pub enum Claim {
 #[non_exhaustive]
 pub enum ClaimError {
     /// One is running and does not take it.
-    #[error("Conclave is already running, but does not answer")]
+    #[error("Conclave is already running, but does not answer. Close it first")]
     Silent,
     /// The link is too long for any invite.
-    #[error("the link is too long")]
+    #[error("This link is too long to be an invite")]
     TooLong,
     /// The folder of settings cannot be written, or the like.
     #[error("cannot find out whether Conclave is already running: {0}")]
