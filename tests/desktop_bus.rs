@@ -11,7 +11,7 @@ use std::time::Duration;
 use conclave::desktop::{Buses, Desktop, Event, Notice, Presence, Request, Topic, Tray};
 use zbus::connection::Builder;
 use zbus::object_server::SignalEmitter;
-use zbus::zvariant::{OwnedObjectPath, OwnedValue};
+use zbus::zvariant::{OwnedFd, OwnedObjectPath, OwnedValue};
 use zbus::{Connection, interface};
 
 /// Far longer than anything here takes: a machine may be busy.
@@ -132,6 +132,19 @@ struct PortalRequest(mpsc::Sender<Told>);
 impl PortalRequest {
     fn close(&self) {
         self.0.send(Told::Asleep(0)).unwrap();
+    }
+}
+
+/// Gives out one end of a socket and keeps the other: it ends when what was given out is closed.
+struct Login(mpsc::Sender<std::os::unix::net::UnixStream>);
+
+#[interface(name = "org.freedesktop.login1.Manager")]
+impl Login {
+    fn inhibit(&self, what: &str, _who: &str, _why: &str, mode: &str) -> OwnedFd {
+        assert_eq!((what, mode), ("idle", "block"));
+        let (kept, given) = std::os::unix::net::UnixStream::pair().unwrap();
+        self.0.send(kept).unwrap();
+        std::os::fd::OwnedFd::from(given).into()
     }
 }
 
@@ -260,6 +273,26 @@ fn without_a_screen_saver_the_portal_is_asked() {
     assert_eq!(heard(&told), Told::Awake(12, "In a meeting".to_owned()));
     assert!(desktop.ask(Request::Meeting(None)));
     assert_eq!(heard(&told), Told::Asleep(0));
+}
+
+#[test]
+fn without_either_the_login_manager_is_asked() {
+    let bus = Bus::start();
+    let (tell, told) = mpsc::channel();
+    let service = builder(&bus).serve_at("/org/freedesktop/login1", Login(tell)).unwrap();
+    let service = service.name("org.freedesktop.login1").unwrap();
+    let _service = runtime().block_on(service.build()).unwrap();
+    let (desktop, _bell) = desktop(&bus);
+
+    assert!(desktop.ask(presence(None)));
+    let mut kept = told.recv_timeout(PATIENCE).expect("the login manager is asked");
+    kept.set_nonblocking(true).unwrap();
+    let open = std::io::Read::read(&mut kept, &mut [0]).unwrap_err();
+    assert_eq!(open.kind(), std::io::ErrorKind::WouldBlock, "it is held");
+    kept.set_nonblocking(false).unwrap();
+    kept.set_read_timeout(Some(PATIENCE)).unwrap();
+    assert!(desktop.ask(Request::Meeting(None)));
+    assert_eq!(std::io::Read::read(&mut kept, &mut [0]).unwrap(), 0, "it was let go");
 }
 
 /// Calls the tray icon as a host does.

@@ -71,7 +71,8 @@ fn the_metainfo_names_this_program_and_this_version() {
 fn every_icon_has_the_size_that_its_name_says() {
     for size in ICON_SIZES {
         let path = root().join(format!("assets/desktop/icons/{size}.png"));
-        let reader = png::Decoder::new(std::io::BufReader::new(std::fs::File::open(&path).unwrap())).read_info().unwrap();
+        let reader =
+            png::Decoder::new(std::io::BufReader::new(std::fs::File::open(&path).unwrap())).read_info().unwrap();
         assert_eq!((reader.info().width, reader.info().height), (size, size), "{}", path.display());
     }
 }

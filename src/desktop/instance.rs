@@ -187,8 +187,9 @@ mod unix {
 
     /// Whether this folder, itself and not what it may point at, is there, belongs to `owner`, and is open to nobody else.
     fn is_private(folder: &Path, owner: u32) -> bool {
-        std::fs::symlink_metadata(folder)
-            .is_ok_and(|facts| facts.is_dir() && facts.uid() == owner && facts.permissions().mode().trailing_zeros() >= 6)
+        std::fs::symlink_metadata(folder).is_ok_and(|facts| {
+            facts.is_dir() && facts.uid() == owner && facts.permissions().mode().trailing_zeros() >= 6
+        })
     }
 
     /// Who we are: the owner of what we make.

@@ -48,16 +48,18 @@ impl Shown {
         let body = if self.markup.unwrap_or(true) { escaped(&body) } else { body };
         let hints: HashMap<&str, Value<'_>> = HashMap::from([
             ("desktop-entry", Value::from(APP_ID)),
-            ("category", Value::from(match notice.topic {
-                Topic::Knock => "presence.online",
-                Topic::Connection => "network",
-            })),
+            (
+                "category",
+                Value::from(match notice.topic {
+                    Topic::Knock => "presence.online",
+                    Topic::Connection => "network",
+                }),
+            ),
             ("urgency", Value::from(1_u8)),
         ]);
         let replaced = self.by_topic.get(&notice.topic).copied().unwrap_or(0);
         let actions = [CLICK, ""];
-        let content =
-            ("Conclave", replaced, APP_ID, plain(&notice.title), body, actions.as_slice(), hints, -1_i32);
+        let content = ("Conclave", replaced, APP_ID, plain(&notice.title), body, actions.as_slice(), hints, -1_i32);
         let answer = connection.call_method(Some(NAME), PATH, Some(NAME), "Notify", &content).await;
         match answer.and_then(|answer| answer.body().deserialize::<u32>()) {
             Ok(id) => drop(self.by_topic.insert(notice.topic, id)),
