@@ -1,6 +1,7 @@
 //! Notifications, tray icon and a computer that stays awake, on a private message bus with stand-ins for the services.
 #![cfg(all(feature = "desktop", target_os = "linux"))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(missing_docs, reason = "the macro makes a method for each signal")]
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};

@@ -96,6 +96,11 @@ fn a_second_start_hands_its_link_to_the_first_and_ends() {
     }
 
     // A start after one that was killed finds what it left, and takes its place.
+    let until = Instant::now() + PATIENCE;
+    while !windows(&display, &runtime).is_empty() {
+        assert!(Instant::now() < until, "the window of a killed process stays");
+        std::thread::sleep(Duration::from_millis(100));
+    }
     let mut next = Process::start_with("the next start", &mut app());
     let until = Instant::now() + PATIENCE;
     while windows(&display, &runtime).is_empty() {

@@ -131,15 +131,15 @@ fn the_desktop_knows_of_a_meeting_for_as_long_as_it_lasts_and_whether_one_is_mut
 #[test]
 fn the_tray_mutes_and_leaves_and_asks_a_host_first() {
     let mut script = Script::new(meeting(people(1)));
-    script.outside(|events| drop(events.send(Event::ToggleMute)));
+    script.outside(|events| assert!(events.send(Event::ToggleMute)));
     assert!(matches!(script.commands().as_slice(), [Command::SetMic(false)]));
-    script.outside(|events| drop(events.send(Event::Leave)));
+    script.outside(|events| assert!(events.send(Event::Leave)));
     assert!(script.commands().is_empty(), "a host with others present is asked how");
     assert!(script.says(strings::LEAVE_TITLE));
 
     let mut script = Script::new(meeting(people(1)));
     guest(&mut script);
-    script.outside(|events| drop(events.send(Event::Leave)));
+    script.outside(|events| assert!(events.send(Event::Leave)));
     assert!(matches!(script.commands().as_slice(), [Command::Leave]));
 }
 
