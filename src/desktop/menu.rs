@@ -24,6 +24,8 @@ const ENTRIES: [i32; 4] = [SHOW, MUTE, LINE, LEAVE];
 const EVENTS: usize = 16;
 
 type Properties = HashMap<String, OwnedValue>;
+/// An entry, what it looks like, and the entries below it.
+type Layout = (i32, Properties, Vec<OwnedValue>);
 
 pub(super) struct Menu {
     now: Now,
@@ -79,12 +81,7 @@ fn unknown() -> fdo::Error {
 #[interface(name = "com.canonical.dbusmenu")]
 impl Menu {
     /// Every entry is directly below the root, whatever depth was asked for.
-    fn get_layout(
-        &self,
-        parent: i32,
-        _depth: i32,
-        _names: Vec<String>,
-    ) -> fdo::Result<(u32, (i32, Properties, Vec<OwnedValue>))> {
+    fn get_layout(&self, parent: i32, _depth: i32, _names: Vec<String>) -> fdo::Result<(u32, Layout)> {
         let tray = read(&self.now);
         let own = properties(&tray, parent).ok_or_else(unknown)?;
         let below = if parent == ROOT { ENTRIES.as_slice() } else { &[] };
