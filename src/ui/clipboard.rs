@@ -8,16 +8,23 @@ use egui::Event;
 /// How long a copied invite can be pasted.
 pub(crate) const KEPT: Duration = Duration::from_secs(60);
 
+/// The answer takes two or three passes; after this there is none: nothing that can be pasted, or no permission to look.
+const ANSWER: Duration = Duration::from_secs(1);
+/// Then it is asked again after this,
+const AGAIN: Duration = Duration::from_secs(10);
+/// and so many times in all.
+const TRIES: u32 = 6;
+
 /// What becomes of the invite that was copied last.
 #[derive(Default)]
 pub(crate) enum Clipboard {
     /// Nothing of ours is on it.
     #[default]
     Free,
-    /// This invite, until then.
-    Holds(String, Instant),
-    /// The system was asked what is on it: the next input brings the answer.
-    Asked(String),
+    /// This invite, until then; it was asked for so many times already.
+    Holds(String, Instant, u32),
+    /// The system was asked what is on it: an input brings the answer before then.
+    Asked(String, Instant, u32),
     /// It is still the invite.
     ToClear,
 }
@@ -25,13 +32,15 @@ pub(crate) enum Clipboard {
 impl Clipboard {
     /// An invite was copied at `now`.
     pub(crate) fn copied(&mut self, link: String, now: Instant) {
-        *self = Self::Holds(link, now + KEPT);
+        *self = Self::Holds(link, now + KEPT, 0);
     }
 
-    /// How long until [`due`](Self::due), if ever.
+    /// How long until [`due`](Self::due) is to be called, if ever.
     pub(crate) fn wait(&self, now: Instant) -> Option<Duration> {
         match self {
-            Self::Holds(_, until) => Some(until.saturating_duration_since(now)),
+            Self::Holds(_, until, _) => Some(until.saturating_duration_since(now)),
+            // Each pass takes the answer a step further.
+            Self::Asked(..) => Some(Duration::ZERO),
             _ => None,
         }
     }
@@ -39,10 +48,15 @@ impl Clipboard {
     /// Whether the system is to be asked now what is on the clipboard.
     pub(crate) fn due(&mut self, now: Instant) -> bool {
         match std::mem::take(self) {
-            Self::Holds(link, until) if now >= until => {
-                *self = Self::Asked(link);
+            Self::Holds(link, until, tries) if now >= until => {
+                *self = Self::Asked(link, now + ANSWER, tries + 1);
                 true
             }
+            Self::Asked(link, until, tries) if now >= until && tries < TRIES => {
+                *self = Self::Holds(link, now + AGAIN, tries);
+                false
+            }
+            Self::Asked(_, until, _) if now >= until => false,
             other => {
                 *self = other;
                 false
@@ -50,19 +64,15 @@ impl Clipboard {
         }
     }
 
-    /// Takes the answer out of an input, so that nothing is pasted anywhere. What the person pasted stays in it.
+    /// Takes the answer out of an input, so that nothing is pasted anywhere. If the person pastes at that very moment there are
+    /// two alike, and one of them stays.
     pub(crate) fn read(&mut self, events: &mut Vec<Event>) {
-        let link = match std::mem::take(self) {
-            Self::Asked(link) => link,
-            other => return *self = other,
-        };
-        // Ours was asked for last, so it comes last.
+        let Self::Asked(link, ..) = self else { return };
         let Some(at) = events.iter().rposition(|event| matches!(event, Event::Paste(_) | Event::PasteImage(_))) else {
             return;
         };
-        if matches!(events.remove(at), Event::Paste(text) if text.trim() == link) {
-            *self = Self::ToClear;
-        }
+        let still = matches!(events.remove(at), Event::Paste(text) if text.trim() == *link);
+        *self = if still { Self::ToClear } else { Self::Free };
     }
 
     /// Whether the clipboard is to be emptied now.
@@ -90,6 +100,8 @@ mod tests {
         assert_eq!(clipboard.wait(start), Some(KEPT));
         assert!(clipboard.due(start + KEPT));
         assert!(!clipboard.due(start + KEPT), "it is asked once");
+        // The answer is not in the very next input.
+        clipboard.read(&mut vec![Event::Copy]);
         clipboard.read(&mut events);
         (events, clipboard.take_clear())
     }
@@ -122,6 +134,22 @@ mod tests {
         clipboard.copied(LINK.to_owned(), start + KEPT / 2);
         assert!(!clipboard.due(start + KEPT));
         assert!(clipboard.due(start + KEPT + KEPT / 2));
+    }
+
+    #[test]
+    fn without_an_answer_it_is_asked_again_and_then_no_more() {
+        let mut now = Instant::now();
+        let mut clipboard = Clipboard::default();
+        clipboard.copied(LINK.to_owned(), now);
+        let mut asked = 0;
+        while let Some(wait) = clipboard.wait(now) {
+            now += wait.max(ANSWER);
+            asked += u32::from(clipboard.due(now));
+        }
+        assert_eq!(asked, TRIES);
+        let mut events = vec![paste(LINK)];
+        clipboard.read(&mut events);
+        assert_eq!(events, [paste(LINK)], "a paste long after is the person's own");
     }
 
     #[test]

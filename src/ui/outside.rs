@@ -93,12 +93,16 @@ impl Outside {
     }
 
     fn clear_clipboard(&mut self, ctx: &Context, now: Instant) {
+        // A window that is not drawn gets no answer: it asks when it is seen again.
+        if is_hidden(ctx) {
+            return;
+        }
         if self.clipboard.due(now) {
             ctx.send_viewport_cmd(ViewportCommand::RequestPaste);
-            ctx.request_repaint();
         } else if self.clipboard.take_clear() {
             ctx.copy_text(String::new());
-        } else if let Some(wait) = self.clipboard.wait(now) {
+        }
+        if let Some(wait) = self.clipboard.wait(now) {
             ctx.request_repaint_after(wait);
         }
     }
@@ -123,10 +127,12 @@ pub(crate) fn raise(ctx: &Context) {
 
 /// Whether the person looks at something else.
 fn is_away(ctx: &Context) -> bool {
-    ctx.input(|input| {
-        let window = input.viewport();
-        !input.focused || window.minimized == Some(true) || window.occluded == Some(true)
-    })
+    is_hidden(ctx) || !ctx.input(|input| input.focused)
+}
+
+/// Whether nothing of the window is to be seen.
+fn is_hidden(ctx: &Context) -> bool {
+    ctx.input(|input| input.viewport().minimized == Some(true) || input.viewport().occluded == Some(true))
 }
 
 /// Nobody of those who were there can be reached.
