@@ -17,9 +17,11 @@ run="libgl1 libegl1 libgl1-mesa-dri libx11-6 libx11-xcb1 libxcursor1 libxi6 libx
      libxkbcommon-x11-0 libwayland-client0 libwayland-cursor0 libwayland-egl1"
 
 # A screen, keys to press on it and a picture of it (xvfb, xdotool and imagemagick: tests/app_window.rs), a sound server, a
-# router and a TURN server (coturn), each started by the test that needs it; Python for second implementations.
+# router and a TURN server (coturn), each started by the test that needs it; Python for second implementations; a message
+# bus, and what judges a menu entry and its description.
 test="xvfb xdotool imagemagick mesa-vulkan-drivers pulseaudio-utils libasound2-plugins
-      miniupnpd-nftables coturn tcpdump iproute2 nftables procps python3 python3-venv"
+      miniupnpd-nftables coturn tcpdump iproute2 nftables procps python3 python3-venv
+      dbus-daemon desktop-file-utils appstream"
 
 # What the lab (make lab) compares with, a voice for both, and what its networks and measurements need.
 lab="chromium espeak-ng iproute2 python3 python3-venv"

@@ -7,6 +7,8 @@ use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
 use clap::{Parser, Subcommand};
+use conclave::desktop::instance::{self, Claim, ClaimError};
+use conclave::desktop::{Buses, Desktop};
 use conclave::engine::{self, EngineOptions};
 use conclave::headless::call::{self, CallArgs};
 use conclave::headless::log::{self, LogArgs};
@@ -67,6 +69,17 @@ fn open_window(config: &Path, link: Option<String>) -> ExitCode {
     if cfg!(target_os = "linux") && no_display("DISPLAY") && no_display("WAYLAND_DISPLAY") {
         return complain("There is no display to open a window on. To meet without one, see: conclave call --help");
     }
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    let first = match instance::claim(config, runtime.as_deref(), link.as_deref()) {
+        Ok(Claim::HandedOver) => return ExitCode::SUCCESS,
+        Ok(Claim::First(first)) => Some(first),
+        // What the engine cannot use either, it says better.
+        Err(ClaimError::Io(error)) => {
+            tracing::warn!(%error, "further starts are not noticed");
+            None
+        }
+        Err(error) => return complain(&format!("{error}.")),
+    };
     // The engine comes first: what keeps it from starting is said before anything else is shown.
     let window: Arc<OnceLock<ui::Wake>> = Arc::default();
     let wake = {
@@ -77,7 +90,7 @@ fn open_window(config: &Path, link: Option<String>) -> ExitCode {
             }
         })
     };
-    let handle = match engine::start(EngineOptions::for_window(config.to_owned()), wake) {
+    let handle = match engine::start(EngineOptions::for_window(config.to_owned()), wake.clone()) {
         Ok(handle) => handle,
         Err(error) => {
             let sentence = engine::words::start_error(&error);
@@ -87,7 +100,8 @@ fn open_window(config: &Path, link: Option<String>) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let options = ui::WindowOptions { link, ..ui::WindowOptions::new(engine::link_checker(config)) };
+    let desktop = Some(Desktop::start(Buses::default(), first, wake));
+    let options = ui::WindowOptions { link, desktop, ..ui::WindowOptions::new(engine::link_checker(config)) };
     let outcome = ui::run(options, move |wake| {
         let _ = window.set(wake);
         handle
@@ -123,4 +137,58 @@ fn list_devices() -> ExitCode {
 fn complain(sentence: &str) -> ExitCode {
     let _ = writeln!(std::io::stderr(), "{sentence}");
     ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, ValueEnum};
+
+    use super::*;
+
+    /// What is installed beside the program, by its path below the package, as the arguments above have it.
+    fn pages() -> Vec<(&'static str, Vec<u8>)> {
+        let mut page = Vec::new();
+        let mut command = Arguments::command();
+        command.build();
+        let man = clap_mangen::Man::new(command.clone()).date("").source("Conclave").manual("User commands");
+        man.render_title(&mut page).unwrap();
+        man.render_name_section(&mut page).unwrap();
+        man.render_synopsis_section(&mut page).unwrap();
+        man.render_options_section(&mut page).unwrap();
+        let hidden = |command: &&clap::Command| !command.is_hide_set() && command.get_name() != "help";
+        // One page for all: nobody looks for a second.
+        for command in command.get_subcommands().filter(hidden) {
+            let name = command.get_name().to_uppercase();
+            writeln!(page, ".SH \"CONCLAVE {name}\"\n{}", command.get_about().cloned().unwrap_or_default()).unwrap();
+            let mut options = Vec::new();
+            clap_mangen::Man::new(command.clone()).render_options_section(&mut options).unwrap();
+            let options = String::from_utf8(options).unwrap();
+            page.extend(options.split_inclusive('\n').filter(|line| !line.starts_with(".SH")).flat_map(str::bytes));
+        }
+        let mut pages = vec![("assets/desktop/conclave.1", page)];
+        for (path, shell) in [
+            ("assets/desktop/completions/conclave.bash", "bash"),
+            ("assets/desktop/completions/_conclave", "zsh"),
+            ("assets/desktop/completions/conclave.fish", "fish"),
+        ] {
+            let mut text = Vec::new();
+            let shell = clap_complete::Shell::from_str(shell, true).unwrap();
+            clap_complete::generate(shell, &mut Arguments::command(), "conclave", &mut text);
+            pages.push((path, text));
+        }
+        pages
+    }
+
+    /// With `WRITE_PAGES=1` it writes them.
+    #[test]
+    fn the_man_page_and_completions_say_what_the_arguments_are() {
+        for (path, wanted) in pages() {
+            let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+            if std::env::var_os("WRITE_PAGES").is_some() {
+                std::fs::write(&file, &wanted).unwrap();
+            }
+            let there = std::fs::read(&file).unwrap_or_default();
+            assert!(there == wanted, "{path} is out of date: run this test once with WRITE_PAGES=1");
+        }
+    }
 }

@@ -45,6 +45,28 @@ pub struct Settings {
     pub turn: Option<Turn>,
     /// What happens to the own sound before it is sent.
     pub sound: Sound,
+    /// What of a meeting is to be seen outside of the window.
+    pub desktop: DesktopSettings,
+}
+
+/// What of a meeting is to be seen outside of the window.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DesktopSettings {
+    /// Notifications while the window is not in use: knocks, and a connection that was lost or is back.
+    pub notifications: bool,
+    /// Notifications may name people. Desktops keep notifications, and show them over a locked screen.
+    pub notification_content: bool,
+    /// A tray icon during a meeting.
+    pub tray: bool,
+    /// Take a copied invite off the clipboard after a minute, if it is still there.
+    pub clear_clipboard: bool,
+}
+
+impl Default for DesktopSettings {
+    fn default() -> Self {
+        Self { notifications: true, notification_content: false, tray: true, clear_clipboard: true }
+    }
 }
 
 /// What happens to the own sound before it is sent. The first three hold for microphones; files and the built-in voice are sent

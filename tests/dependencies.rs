@@ -24,6 +24,7 @@ fn the_relay_depends_on_no_window_codec_or_device() {
         "winit",
         "glow",
         "rfd",
+        "zbus",
         "cpal",
         "nokhwa",
         "openh264",

@@ -24,7 +24,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // Saved logs are read without an engine: there is no meeting any more.
     ("headless::log", &["protocol"]),
     // The window sees `Handle`, `Command`, `Event`, `View`, and the few types that a `View` is made of.
-    ("ui", &["engine", "media::device", "media::frame", "settings"]),
+    ("desktop", &[]),
+    ("ui", &["desktop", "engine", "media::device", "media::frame", "settings"]),
 ];
 
 /// Names that have no place in a room whose time, entropy and messages are arguments.

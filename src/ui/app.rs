@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::mem::{Discriminant, discriminant};
 use std::path::PathBuf;
 use std::sync::mpsc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use egui::{Context, Ui};
 
 use super::files::{self, FileKind, PickFile};
+use super::outside::{self, Outside};
 use super::panels::invites::{Desk, Page};
 use super::panels::settings::TextSetting;
 use super::shortcuts::{self, Shortcut};
@@ -17,6 +18,7 @@ use super::theme;
 use super::toasts::Toasts;
 use super::watching::Watching;
 use super::{CheckLink, WindowOptions, panels, screens, strings};
+use crate::desktop;
 use crate::engine::event::Tone;
 use crate::engine::view::{PeerId, Stage};
 use crate::engine::{Command, Event, Handle, Intent, LinkCheck, View};
@@ -71,6 +73,8 @@ pub(crate) struct Local {
     pub invites: Desk,
     pub unfolded: BTreeSet<PeerId>,
     pub drafts: BTreeMap<TextSetting, Draft>,
+    /// An invite that was just copied.
+    pub copied: Option<String>,
     pub last_activity: f64,
     pub watching: Watching,
 }
@@ -137,6 +141,7 @@ impl Cx<'_> {
     /// Copies a link and says so.
     pub(crate) fn copy_this_link(&mut self, ctx: &Context, link: &str) {
         ctx.copy_text(link.to_owned());
+        self.local.copied = Some(link.to_owned());
         self.toast(ctx, Tone::Good, strings::LINK_COPIED);
     }
 
@@ -173,6 +178,7 @@ pub struct App {
     local: Local,
     textures: Textures,
     toasts: Toasts,
+    outside: Outside,
     last_intent: Option<Intent>,
     stage: Option<Discriminant<Stage>>,
 }
@@ -196,6 +202,7 @@ impl App {
             local: Local::default(),
             textures: Textures::default(),
             toasts: Toasts::default(),
+            outside: Outside::new(options.desktop),
             last_intent: None,
             stage: None,
         };
@@ -226,7 +233,7 @@ impl App {
         let view = self.handle.view();
         theme::apply(ui.ctx(), view.settings.appearance);
         self.follow_stage(&view);
-        self.take_events(ui.ctx());
+        self.attend(ui.ctx());
         self.take_file();
         let mut ask_for_file = None;
         let mut cx = Cx {
@@ -261,6 +268,9 @@ impl App {
         cx.toasts.show(ui, lift);
         self.textures.sweep();
         self.tell_sizes(ui.ctx());
+        if let Some(link) = self.local.copied.take() {
+            self.outside.copied(link, &view, Instant::now());
+        }
         if let Some(kind) = ask_for_file
             && self.picking.is_none()
         {
@@ -317,12 +327,49 @@ impl App {
         }
     }
 
+    /// What goes on whether or not the window is drawn: a covered one is not.
+    pub fn attend(&mut self, ctx: &Context) {
+        self.take_events(ctx);
+        let view = self.handle.view();
+        self.outside.follow(ctx, &view, Instant::now());
+        while let Some(event) = self.outside.next_event() {
+            match event {
+                desktop::Event::Show => outside::raise(ctx),
+                desktop::Event::ToggleMute => self.handle.send(Command::SetMic(!view.own.mic_on)),
+                desktop::Event::Leave => match &view.stage {
+                    Stage::Meeting(meeting) if meeting.hosting && !meeting.peers.is_empty() => {
+                        self.local.sheet = Some(Sheet::Leave);
+                        outside::raise(ctx);
+                    }
+                    Stage::Meeting(_) => self.handle.send(Command::Leave),
+                    _ => {}
+                },
+                desktop::Event::Started(started) => {
+                    outside::raise(ctx);
+                    if let Some(link) = started.take() {
+                        self.take_link(ctx, link);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A link that another start of the program was given. Whoever sent it, it ends nothing that is going on.
+    fn take_link(&mut self, ctx: &Context, link: String) {
+        let busy = !matches!(self.handle.view().stage, Stage::Home | Stage::Ended(_));
+        if busy && self.local.link != link {
+            self.toasts.add(ctx.input(|input| input.time), Tone::Neutral, strings::LINK_WAITS);
+        }
+        self.open_link(link);
+    }
+
     fn take_events(&mut self, ctx: &Context) {
         let now = ctx.input(|input| input.time);
         while let Some(event) = self.handle.next_event() {
             match event {
                 Event::Toast { tone, text } => self.toasts.add(now, tone, text),
                 Event::Knock => {
+                    self.outside.knock(ctx, &self.handle.view(), Instant::now());
                     if !ctx.input(|input| input.focused) {
                         let attention = egui::UserAttentionType::Informational;
                         ctx.send_viewport_cmd(egui::ViewportCommand::RequestUserAttention(attention));
@@ -362,6 +409,11 @@ impl eframe::App for App {
         if ctx.input(|input| input.viewport().visible()) == Some(false) {
             self.tell_sizes(ctx);
         }
+        self.attend(ctx);
+    }
+
+    fn raw_input_hook(&mut self, _ctx: &Context, input: &mut egui::RawInput) {
+        self.outside.read_input(input);
     }
 
     fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {

@@ -2,10 +2,12 @@
 //! and keeps no state of the meeting: only what is being typed and which sheet is open.
 
 mod app;
+mod clipboard;
 mod failure;
 mod files;
 pub mod icons;
 pub mod layout;
+mod outside;
 mod panels;
 mod screens;
 mod shortcuts;
@@ -23,6 +25,7 @@ pub use app::App;
 pub use failure::run_failure;
 pub use files::{FileKind, PickFile};
 
+use crate::desktop::Desktop;
 use crate::engine::{Handle, LinkCheck};
 
 /// Wakes the window from any thread: something new is to be shown.
@@ -42,12 +45,14 @@ pub struct WindowOptions {
     pub reduced_motion: bool,
     /// How to ask for a file; `None` for the system's dialog.
     pub pick_file: Option<PickFile>,
+    /// The desktop around the window; `None` for none.
+    pub desktop: Option<Desktop>,
 }
 
 impl WindowOptions {
     /// A window with no link to open.
     pub fn new(check: CheckLink) -> Self {
-        Self { check, link: None, reduced_motion: false, pick_file: None }
+        Self { check, link: None, reduced_motion: false, pick_file: None, desktop: None }
     }
 }
 
@@ -74,7 +79,7 @@ const LEAST_SIZE: [f32; 2] = [720.0, 480.0];
 pub fn run(options: WindowOptions, start: impl FnOnce(Wake) -> Handle) -> Result<(), UiError> {
     let mut viewport = egui::ViewportBuilder::default()
         .with_title(strings::APP)
-        .with_app_id("io.github.conclave_meet.Conclave")
+        .with_app_id(crate::desktop::APP_ID)
         .with_inner_size(SIZE)
         .with_min_inner_size(LEAST_SIZE);
     match eframe::icon_data::from_png_bytes(include_bytes!("../../assets/icon.png")) {

@@ -5,6 +5,7 @@
 mod before;
 mod door;
 mod meeting;
+mod outside;
 mod people;
 mod quality;
 mod settings;

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, mpsc as std_mpsc};
 use std::time::{Duration, Instant};
 
+use conclave::desktop::{Desktop, Events, Request};
 use conclave::engine::view::{
     DeviceState, Encryption, Familiarity, GroupCode, HearMyself, InviteLink, InviteNo, InviteState, Knock, LinkCheck,
     LinkFacts, Meeting, Own, Peer, PeerId, PeerLink, PeerStats, PortMapping, Quality, Relay, RelaySight, Role as Part,
@@ -34,6 +35,8 @@ pub(crate) struct Script {
     watched: Vec<(PeerId, u32)>,
     check: Rc<RefCell<Option<LinkCheck>>>,
     copied: Arc<Mutex<Option<String>>>,
+    asked: mpsc::Receiver<Request>,
+    outside: Events,
 }
 
 /// How large, and in which appearance.
@@ -72,6 +75,8 @@ impl Script {
             })
         }));
         options.link = link;
+        let (desktop, asked, outside) = Desktop::ends(Arc::new(|| {}));
+        options.desktop = Some(desktop);
         options.pick_file = Some(Box::new(|_, kind| {
             let (answer, answered) = std_mpsc::channel();
             let file = match kind {
@@ -105,7 +110,24 @@ impl Script {
             App::new(&creation.egui_ctx, options, handle)
         });
         window.run();
-        Self { window, view, events, commands, watched: Vec::new(), check, copied }
+        Self { window, view, events, commands, watched: Vec::new(), check, copied, asked, outside }
+    }
+
+    /// Does something outside of the window.
+    pub(crate) fn outside(&mut self, act: impl FnOnce(&Events)) {
+        act(&self.outside);
+        self.window.run();
+    }
+
+    /// What the window has asked of the desktop since the last call.
+    pub(crate) fn asked(&mut self) -> Vec<Request> {
+        std::iter::from_fn(|| self.asked.try_recv().ok()).collect()
+    }
+
+    /// Turns to something else, or back to the window.
+    pub(crate) fn look_at_it(&mut self, focused: bool) {
+        self.window.input_mut().focused = focused;
+        self.window.run();
     }
 
     /// Shows another view.

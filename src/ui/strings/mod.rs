@@ -382,6 +382,28 @@ words! {
     MIC_SILENT = "Your microphone delivers silence. Check that it is not switched off, and that the right one is chosen.";
     SPEAKING_MUTED = "You are muted. Press M to be heard.";
     MIC_STAYS_OFF = "Your microphone is still off.";
+
+    DESKTOP = "Desktop";
+    NOTIFY = "Notifications";
+    NOTIFY_EXPLAINED = "When somebody knocks or the connection is lost, and only while you look at something else.";
+    NOTIFY_NAMES = "Names in notifications";
+    NOTIFY_NAMES_EXPLAINED = "Your desktop may keep notifications and show them on a locked screen.";
+    TRAY = "Tray icon during a meeting";
+    TRAY_EXPLAINED = "Shows whether you are muted. Some desktops have no tray.";
+    CLEAR_CLIPBOARD = "Take copied invites off the clipboard";
+    CLEAR_CLIPBOARD_EXPLAINED = "After a minute, if the invite is still there.";
+    TRAY_HEARD = "In a meeting, microphone on";
+    TRAY_MUTED = "In a meeting, muted";
+    TRAY_SHOW = "Show the window";
+    TRAY_MUTE = "Mute";
+    TRAY_UNMUTE = "Unmute";
+    TRAY_LEAVE = "Leave the meeting";
+    STAYS_AWAKE = "A meeting is going on";
+    NOTICE_KNOCK = "Somebody asks to join";
+    NOTICE_KNOCK_EXPLAINED = "Let them in or turn them away in the window.";
+    NOTICE_LOST = "The connection to the others is lost";
+    NOTICE_BACK = "The connection to the others is back";
+    LINK_WAITS = "Another invite was opened. It waits on the first screen, and nothing here has ended.";
 }
 
 #[cfg(test)]

@@ -16,6 +16,11 @@ pub fn shown_name(name: &str) -> String {
     if one_line.chars().count() <= 40 { one_line } else { one_line.chars().take(39).chain(['…']).collect() }
 }
 
+/// A notification that somebody is at the door.
+pub fn notice_knock(name: &str) -> String {
+    format!("{} asks to join", shown_name(name))
+}
+
 /// Up to two letters that stand for a name where there is no picture.
 pub fn initials(name: &str) -> String {
     let letters: Vec<char> =

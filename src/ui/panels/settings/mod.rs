@@ -1,5 +1,6 @@
 //! Settings. Changes apply at once; a text when its field is left.
 
+mod desktop;
 mod network;
 mod privacy;
 mod sound;
@@ -66,6 +67,9 @@ fn contents(ui: &mut Ui, cx: &mut Cx<'_>) {
 
     section(ui, strings::PRIVACY);
     privacy::show(ui, cx);
+
+    section(ui, strings::DESKTOP);
+    desktop::show(ui, cx);
 
     section(ui, strings::APPEARANCE);
     let options =
