@@ -6,7 +6,7 @@
 //! The way down is one way: `ui, headless → engine → {media, transport, rendezvous, protocol} → crypto`, and
 //! `relay → rendezvous::frames` alone. `crypto` and `protocol` name no socket, file, clock or random source:
 //! time and entropy are arguments. `tests/house.rs` reads every import and fails on one that goes up.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 #[cfg(feature = "protocol")]
 pub mod crypto;

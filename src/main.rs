@@ -27,6 +27,9 @@ struct Arguments {
     /// List cameras, microphones and speakers, and end
     #[arg(long)]
     list_devices: bool,
+    /// Convert pictures without the graphics card (where its driver shows them wrongly)
+    #[arg(long)]
+    cpu_pictures: bool,
     #[command(subcommand)]
     command: Option<Subcommands>,
 }
@@ -58,11 +61,11 @@ fn main() -> ExitCode {
     };
     match call {
         Some(call) => call::run(*call, config),
-        None => open_window(&config, arguments.link),
+        None => open_window(&config, arguments.link, arguments.cpu_pictures),
     }
 }
 
-fn open_window(config: &Path, link: Option<String>) -> ExitCode {
+fn open_window(config: &Path, link: Option<String>, cpu_pictures: bool) -> ExitCode {
     let no_display = |name| std::env::var_os(name).is_none_or(|value| value.is_empty());
     if cfg!(target_os = "linux") && no_display("DISPLAY") && no_display("WAYLAND_DISPLAY") {
         return complain("There is no display to open a window on. To meet without one, see: conclave call --help");
@@ -87,7 +90,7 @@ fn open_window(config: &Path, link: Option<String>) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let options = ui::WindowOptions { link, ..ui::WindowOptions::new(engine::link_checker(config)) };
+    let options = ui::WindowOptions { link, cpu_pictures, ..ui::WindowOptions::new(engine::link_checker(config)) };
     let outcome = ui::run(options, move |wake| {
         let _ = window.set(wake);
         handle

@@ -328,6 +328,20 @@ fn unwraps(source: &Source) -> Vec<String> {
         .collect()
 }
 
+/// The files that may hold unsafe code, and how many lines each may have: what a safe interface cannot do, and no more.
+const UNSAFE: &[(&str, usize)] = &[
+    // Pictures are drawn by OpenGL, whose every function is unsafe.
+    ("ui/gpu_pictures.rs", 300),
+];
+
+fn unsafe_code(source: &Source) -> Vec<String> {
+    // `unsafe_code`, too: the lint is denied for the whole crate, and may be allowed there alone.
+    let names = tokens(&source.text).iter().any(|token| matches!(token.as_str(), "unsafe" | "unsafe_code"));
+    let allowed = UNSAFE.iter().any(|(path, _)| source.path == *path)
+        || matches!(source.path.as_str(), "lib.rs" | "main.rs" | "bin/conclave-relay.rs");
+    (names && !allowed).then(|| format!("src/{}: names unsafe code", source.path)).into_iter().collect()
+}
+
 fn shape(source: &Source) -> Vec<String> {
     let mut wrong = Vec::new();
     if !source.text.starts_with("//!") {
@@ -377,6 +391,26 @@ fn keys_and_protocol_name_no_clock_socket_file_or_random_source() {
 #[test]
 fn nothing_unwraps_outside_tests() {
     check(unwraps, false);
+}
+
+#[test]
+fn unsafe_code_lies_in_the_named_short_files_and_each_piece_says_why_it_is_sound() {
+    check(unsafe_code, true);
+    let sources = sources();
+    let find = |path: &str| sources.iter().find(|source| source.path == path).unwrap();
+    for program in ["main.rs", "bin/conclave-relay.rs"] {
+        assert!(find(program).text.contains("#![forbid(unsafe_code)]"), "{program}");
+    }
+    assert!(find("lib.rs").text.contains("#![deny(unsafe_code)]"));
+    for (path, most) in UNSAFE {
+        let source = find(path);
+        assert!(source.text.lines().count() < *most, "{path}");
+        let pieces = tokens(&source.text).iter().filter(|token| *token == "unsafe").count();
+        assert!(pieces > 0, "{path} holds no unsafe code any more");
+        assert_eq!(source.text.matches("// SAFETY:").count(), pieces, "{path}");
+    }
+    assert!(!unsafe_code(&sample("media/h264.rs", "fn f() { unsafe { g() } }")).is_empty());
+    assert!(!unsafe_code(&sample("ui/app.rs", "#![allow(unsafe_code)]")).is_empty());
 }
 
 #[test]

@@ -14,7 +14,7 @@ pub type PeerId = u32;
 pub type InviteNo = u32;
 
 /// Everything a window may show, as of one moment.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct View {
     /// Where the person is.
     pub stage: Stage,
@@ -42,7 +42,7 @@ pub struct Blocked {
 }
 
 /// Where the person is.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub enum Stage {
     /// Nothing is going on.
     Home,
@@ -59,7 +59,7 @@ pub enum Stage {
 }
 
 /// Own devices and whether they are on.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct Own {
     /// Microphone on (not muted).
     pub mic_on: bool,
@@ -91,7 +91,7 @@ pub enum DeviceState {
 }
 
 /// The pre-join screen.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct PreJoin {
     /// `None` when starting a meeting; the link's facts when joining.
     pub link: Option<LinkFacts>,
@@ -139,14 +139,14 @@ pub enum Familiarity {
 }
 
 /// On the way in.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Connecting {
     /// What is being tried, as a sentence in the present tense.
     pub step: String,
 }
 
 /// At the door.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Lobby {
     /// Fingerprint of the host, proven by the handshake.
     pub host_fingerprint: String,
@@ -157,7 +157,7 @@ pub struct Lobby {
 }
 
 /// In the meeting.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct Meeting {
     /// Whether this device hosts.
     pub hosting: bool,
@@ -284,7 +284,7 @@ pub enum Encryption {
 }
 
 /// Somebody else in the meeting.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct Peer {
     /// Number within this meeting.
     pub id: PeerId,
@@ -467,7 +467,7 @@ pub enum PortMapping {
 }
 
 /// After the meeting.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Ended {
     /// Why, in a sentence.
     pub reason: String,

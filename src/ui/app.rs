@@ -3,19 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::{Discriminant, discriminant};
 use std::path::PathBuf;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use egui::{Context, Ui};
 
 use super::files::{self, FileKind, PickFile};
+use super::gpu_pictures::Gpu;
+use super::pace::Pace;
 use super::panels::invites::{Desk, Page};
 use super::panels::settings::TextSetting;
 use super::shortcuts::{self, Shortcut};
 use super::textures::Textures;
 use super::theme;
 use super::toasts::Toasts;
-use super::{CheckLink, WindowOptions, panels, screens, strings};
+use super::{CheckLink, OnPass, WindowOptions, panels, screens, strings};
 use crate::engine::event::Tone;
 use crate::engine::view::{PeerId, Stage};
 use crate::engine::{Command, Event, Handle, Intent, LinkCheck, View};
@@ -173,6 +175,8 @@ pub struct App {
     toasts: Toasts,
     last_intent: Option<Intent>,
     stage: Option<Discriminant<Stage>>,
+    pace: Arc<Pace>,
+    on_pass: Option<OnPass>,
 }
 
 impl App {
@@ -196,11 +200,23 @@ impl App {
             toasts: Toasts::default(),
             last_intent: None,
             stage: None,
+            pace: Arc::default(),
+            on_pass: options.on_pass,
         };
         if let Some(link) = options.link {
             app.open_link(link);
         }
         app
+    }
+
+    /// The graphics card converts the pictures.
+    pub(super) fn use_gpu(&mut self, gpu: Gpu) {
+        self.textures.use_gpu(gpu);
+    }
+
+    /// Tells `pace` of each pass.
+    pub(super) fn keep_pace(&mut self, pace: Arc<Pace>) {
+        self.pace = pace;
     }
 
     /// Takes a link that came from outside the window: a good one is prepared with microphone and camera off, so that
@@ -221,9 +237,10 @@ impl App {
 
     /// One pass.
     pub fn show(&mut self, ui: &mut Ui) {
+        self.pace.drawn();
         let view = self.handle.view();
         theme::apply(ui.ctx(), view.settings.appearance);
-        self.follow_stage(&view);
+        self.follow_stage(ui.ctx(), &view);
         self.take_events(ui.ctx());
         self.take_file();
         let mut ask_for_file = None;
@@ -257,21 +274,26 @@ impl App {
         };
         panels::sheets(ui, &mut cx);
         cx.toasts.show(ui, lift);
-        self.textures.sweep();
+        self.textures.sweep(ui);
         if let Some(kind) = ask_for_file
             && self.picking.is_none()
         {
             self.picking = Some((kind, (self.pick_file)(ui.ctx(), kind)));
         }
+        if let Some(on_pass) = &mut self.on_pass {
+            on_pass(ui.ctx());
+        }
     }
 
     /// Clears what was typed or open in the stage before.
-    fn follow_stage(&mut self, view: &View) {
+    fn follow_stage(&mut self, ctx: &Context, view: &View) {
         let stage = discriminant(&view.stage);
         if self.stage == Some(stage) {
             return;
         }
         self.stage = Some(stage);
+        // What a new screen measures in its first pass it uses in its second.
+        ctx.request_repaint();
         let local = &mut self.local;
         local.sheet = None;
         local.panel = None;
@@ -294,6 +316,7 @@ impl App {
     fn take_events(&mut self, ctx: &Context) {
         let now = ctx.input(|input| input.time);
         while let Some(event) = self.handle.next_event() {
+            ctx.request_repaint();
             match event {
                 Event::Toast { tone, text } => self.toasts.add(now, tone, text),
                 Event::Knock => {
@@ -330,6 +353,13 @@ impl App {
 }
 
 impl eframe::App for App {
+    fn logic(&mut self, ctx: &Context, _frame: &mut eframe::Frame) {
+        // A window that is not shown gets no passes; somebody at the door must be able to draw attention to it.
+        if ctx.input(|input| input.viewport().visible()) == Some(false) {
+            self.take_events(ctx);
+        }
+    }
+
     fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
         self.show(ui);
     }

@@ -4,10 +4,13 @@
 mod app;
 mod failure;
 mod files;
+mod gpu_pictures;
 pub mod icons;
 pub mod layout;
+mod pace;
 mod panels;
 mod screens;
+mod shader;
 mod shortcuts;
 pub mod strings;
 mod textures;
@@ -22,6 +25,9 @@ pub use app::App;
 pub use failure::run_failure;
 pub use files::{FileKind, PickFile};
 
+use gpu_pictures::Gpu;
+use pace::Pace;
+
 use crate::engine::{Handle, LinkCheck};
 
 /// Wakes the window from any thread: something new is to be shown.
@@ -29,6 +35,9 @@ pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
 /// Says what a text in the link field is. Called on the window's thread at every change: it must not wait.
 pub type CheckLink = Box<dyn Fn(&str) -> LinkCheck>;
+
+/// Called at the end of each pass of the window.
+pub type OnPass = Box<dyn FnMut(&egui::Context)>;
 
 /// What the window needs to know besides the engine.
 pub struct WindowOptions {
@@ -41,12 +50,16 @@ pub struct WindowOptions {
     pub reduced_motion: bool,
     /// How to ask for a file; `None` for the system's dialog.
     pub pick_file: Option<PickFile>,
+    /// Pictures are converted by the processor even where the graphics card could.
+    pub cpu_pictures: bool,
+    /// Called at the end of each pass, to measure.
+    pub on_pass: Option<OnPass>,
 }
 
 impl WindowOptions {
     /// A window with no link to open.
     pub fn new(check: CheckLink) -> Self {
-        Self { check, link: None, reduced_motion: false, pick_file: None }
+        Self { check, link: None, reduced_motion: false, pick_file: None, cpu_pictures: false, on_pass: None }
     }
 }
 
@@ -87,9 +100,19 @@ pub fn run(options: WindowOptions, start: impl FnOnce(Wake) -> Handle) -> Result
         native,
         Box::new(move |creation| {
             let ctx = creation.egui_ctx.clone();
-            let wake: Wake = Arc::new(move || ctx.request_repaint());
+            let pace = Arc::new(Pace::default());
+            let waking = pace.clone();
+            let wake: Wake = Arc::new(move || ctx.request_repaint_after(waking.wait()));
+            let gpu = if options.cpu_pictures { None } else { Some(Gpu::new(creation)) };
             let handle = start(wake);
-            Ok(Box::new(App::new(&creation.egui_ctx, options, handle)))
+            let mut app = App::new(&creation.egui_ctx, options, handle);
+            app.keep_pace(pace);
+            match gpu {
+                Some(Ok(gpu)) => app.use_gpu(gpu),
+                Some(Err(error)) => tracing::warn!(error, "pictures are converted without the graphics card"),
+                None => {}
+            }
+            Ok(Box::new(app))
         }),
     )
     .map_err(|error| UiError::NoWindow(error.to_string()))
