@@ -11,6 +11,7 @@ use egui::{Context, Ui};
 use super::files::{self, FileKind, PickFile};
 use super::gpu_pictures::Gpu;
 use super::pace::Pace;
+use super::place::Keeper;
 use super::panels::invites::{Desk, Page};
 use super::panels::settings::TextSetting;
 use super::shortcuts::{self, Shortcut};
@@ -73,6 +74,8 @@ pub(crate) struct Local {
     pub unfolded: BTreeSet<PeerId>,
     pub drafts: BTreeMap<TextSetting, Draft>,
     pub last_activity: f64,
+    pub pop_out: bool,
+    pub speaker: Option<PeerId>,
 }
 
 /// What a screen works with during one pass.
@@ -177,6 +180,7 @@ pub struct App {
     stage: Option<Discriminant<Stage>>,
     pace: Arc<Pace>,
     on_pass: Option<OnPass>,
+    keeper: Option<Keeper>,
 }
 
 impl App {
@@ -202,6 +206,7 @@ impl App {
             stage: None,
             pace: Arc::default(),
             on_pass: options.on_pass,
+            keeper: None,
         };
         if let Some(link) = options.link {
             app.open_link(link);
@@ -212,6 +217,11 @@ impl App {
     /// The graphics card converts the pictures.
     pub(super) fn use_gpu(&mut self, gpu: Gpu) {
         self.textures.use_gpu(gpu);
+    }
+
+    /// Watches where the window is, to keep it at the end.
+    pub(super) fn keep_place(&mut self, keeper: Keeper) {
+        self.keeper = Some(keeper);
     }
 
     /// Tells `pace` of each pass.
@@ -238,6 +248,9 @@ impl App {
     /// One pass.
     pub fn show(&mut self, ui: &mut Ui) {
         self.pace.drawn();
+        // The small window is drawn within this one's pass, and must not wait where this one is not to be seen.
+        let unseen = ui.input(|input| input.viewport().visible()) == Some(false);
+        self.pace.wake_small_window(self.local.pop_out && unseen);
         let view = self.handle.view();
         theme::apply(ui.ctx(), view.settings.appearance);
         self.follow_stage(ui.ctx(), &view);
@@ -259,6 +272,10 @@ impl App {
         let over = |shortcut: &Shortcut| !matches!(shortcut, Shortcut::Close | Shortcut::Enter);
         let sheet = cx.local.sheet.is_some();
         cx.shortcut = shortcuts::pressed(ui.ctx()).filter(|shortcut| !sheet || over(shortcut));
+        if cx.shortcut == Some(Shortcut::FullScreen) {
+            let full = ui.input(|input| input.viewport().fullscreen == Some(true));
+            ui.ctx().send_viewport_cmd(egui::ViewportCommand::Fullscreen(!full));
+        }
         // A single peer's tile covers everything: without a GPU each layer of pixels counts.
         let covered = matches!(&view.stage, Stage::Meeting(meeting) if meeting.peers.len() == 1);
         if !covered {
@@ -272,6 +289,9 @@ impl App {
             Stage::Meeting(meeting) => screens::meeting::show(ui, &mut cx, meeting),
             Stage::Ended(ended) => screens::ended::show(ui, &mut cx, ended),
         };
+        if let Stage::Meeting(meeting) = &view.stage {
+            screens::pop_out::show(ui.ctx(), &mut cx, meeting);
+        }
         panels::sheets(ui, &mut cx);
         cx.toasts.show(ui, lift);
         self.textures.sweep(ui);
@@ -279,6 +299,9 @@ impl App {
             && self.picking.is_none()
         {
             self.picking = Some((kind, (self.pick_file)(ui.ctx(), kind)));
+        }
+        if let Some(keeper) = &mut self.keeper {
+            keeper.look(ui.ctx());
         }
         if let Some(on_pass) = &mut self.on_pass {
             on_pass(ui.ctx());
@@ -297,6 +320,8 @@ impl App {
         let local = &mut self.local;
         local.sheet = None;
         local.panel = None;
+        local.pop_out = false;
+        local.speaker = None;
         local.invites = Desk::default();
         local.unfolded.clear();
         local.compared.clear();
@@ -369,6 +394,9 @@ impl eframe::App for App {
     }
 
     fn on_exit(&mut self, _gl: Option<&eframe::glow::Context>) {
+        if let Some(keeper) = &mut self.keeper {
+            keeper.keep();
+        }
         self.handle.send(Command::Quit);
     }
 }

@@ -1,6 +1,6 @@
 //! How often the engine may have the window drawn anew.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Between two passes that the engine asks for lies at least this. It is a little less than the time between two pictures
@@ -14,11 +14,12 @@ pub(super) struct Pace {
     begun: Instant,
     /// Nanoseconds from `begun`; 0 before the first pass.
     last: AtomicU64,
+    small_window: AtomicBool,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { begun: Instant::now(), last: AtomicU64::new(0) }
+        Self { begun: Instant::now(), last: AtomicU64::new(0), small_window: AtomicBool::new(false) }
     }
 }
 
@@ -27,6 +28,16 @@ impl Pace {
     pub(super) fn drawn(&self) {
         let since = u64::try_from(self.begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.last.store(since, Ordering::Relaxed);
+    }
+
+    /// Whether it is the small window that is to be drawn.
+    pub(super) fn wake_small_window(&self, small: bool) {
+        self.small_window.store(small, Ordering::Relaxed);
+    }
+
+    /// See [`Pace::wake_small_window`].
+    pub(super) fn wakes_small_window(&self) -> bool {
+        self.small_window.load(Ordering::Relaxed)
     }
 
     /// In how long the next pass may be.
