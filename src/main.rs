@@ -91,7 +91,8 @@ fn open_window(config: &Path, link: Option<String>, cpu_pictures: bool) -> ExitC
         }
     };
     let place = Some(config.to_owned());
-    let options = ui::WindowOptions { link, cpu_pictures, place, ..ui::WindowOptions::new(engine::link_checker(config)) };
+    let options =
+        ui::WindowOptions { link, cpu_pictures, place, ..ui::WindowOptions::new(engine::link_checker(config)) };
     let outcome = ui::run(options, move |wake| {
         let _ = window.set(wake);
         handle

@@ -133,7 +133,9 @@ fn still(path: &Path, width: usize, height: usize) {
         let at = move |place: usize| ((place % width) as f32 / width as f32, (place / width) as f32 / height as f32);
         (0..width * height).map(move |place| value(at(place).0, at(place).1) as u8)
     };
-    bytes.extend(plane(width, height, |x, y| 24.0 + 100.0 * x + 60.0 * y + if (x * 8.0) as u8 % 2 == 0 { 40.0 } else { 0.0 }));
+    bytes.extend(plane(width, height, |x, y| {
+        24.0 + 100.0 * x + 60.0 * y + if (x * 8.0) as u8 % 2 == 0 { 40.0 } else { 0.0 }
+    }));
     bytes.extend(plane(width / 2, height / 2, |x, _| 64.0 + 128.0 * x));
     bytes.extend(plane(width / 2, height / 2, |_, y| 64.0 + 128.0 * y));
     std::fs::write(path, bytes).unwrap();
@@ -175,7 +177,10 @@ fn a_picture_looks_the_same_whether_the_graphics_card_or_the_processor_converts_
         let apart = |(a, b): (&u8, &u8)| f64::from(a.abs_diff(*b));
         let mean = gpu.iter().zip(cpu).map(apart).sum::<f64>() / gpu.len() as f64;
         let far = gpu.iter().zip(cpu).map(apart).filter(|apart| *apart > 12.0).count() as f64 / gpu.len() as f64;
-        assert!(mean < 0.6 && far < 0.002, "{height} lines: {mean:.3} apart on average, {far:.5} of all by more than 12");
+        assert!(
+            mean < 0.6 && far < 0.002,
+            "{height} lines: {mean:.3} apart on average, {far:.5} of all by more than 12"
+        );
     }
 }
 

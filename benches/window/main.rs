@@ -39,7 +39,8 @@ fn main() -> ExitCode {
             other => panic!("{other} is not an option"),
         }
     }
-    let display = ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some_and(|v| !v.is_empty()));
+    let display =
+        ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some_and(|v| !v.is_empty()));
     if !display {
         eprintln!("There is no display to open a window on. Run it under xvfb-run.");
         return ExitCode::SUCCESS;

@@ -65,7 +65,15 @@ pub struct WindowOptions {
 impl WindowOptions {
     /// A window with no link to open.
     pub fn new(check: CheckLink) -> Self {
-        Self { check, link: None, reduced_motion: false, pick_file: None, cpu_pictures: false, place: None, on_pass: None }
+        Self {
+            check,
+            link: None,
+            reduced_motion: false,
+            pick_file: None,
+            cpu_pictures: false,
+            place: None,
+            on_pass: None,
+        }
     }
 }
 
@@ -104,7 +112,9 @@ pub fn run(options: WindowOptions, start: impl FnOnce(Wake) -> Handle) -> Result
         viewport = viewport.with_inner_size(place.size()).with_maximized(place.maximised());
     }
     // Dithering smooths gradients, of which there are none here, and costs time for every pixel drawn without a GPU.
-    let native = eframe::NativeOptions { viewport, centered: true, dithering: false, ..Default::default() };
+    // Said, because with tests eframe is built with another one as well, which it would prefer.
+    let renderer = eframe::Renderer::Glow;
+    let native = eframe::NativeOptions { viewport, renderer, centered: true, dithering: false, ..Default::default() };
     eframe::run_native(
         strings::APP,
         native,
@@ -113,7 +123,8 @@ pub fn run(options: WindowOptions, start: impl FnOnce(Wake) -> Handle) -> Result
             let pace = Arc::new(Pace::default());
             let waking = pace.clone();
             let wake: Wake = Arc::new(move || {
-                let viewport = if waking.wakes_small_window() { screens::pop_out::id() } else { egui::ViewportId::ROOT };
+                let viewport =
+                    if waking.wakes_small_window() { screens::pop_out::id() } else { egui::ViewportId::ROOT };
                 ctx.request_repaint_after_for(waking.wait(), viewport);
             });
             let gpu = if options.cpu_pictures { None } else { Some(Gpu::new(creation)) };

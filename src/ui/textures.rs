@@ -47,9 +47,9 @@ impl Drawable {
     pub(crate) fn shape(&self, place: Rect, part: Rect, corner: u8) -> Shape {
         match &self.by {
             By::Gpu(picture) => picture.shape(place, part, f32::from(corner)),
-            By::Texture(texture) => RectShape::filled(place, CornerRadius::same(corner), Color32::WHITE)
-                .with_texture(*texture, part)
-                .into(),
+            By::Texture(texture) => {
+                RectShape::filled(place, CornerRadius::same(corner), Color32::WHITE).with_texture(*texture, part).into()
+            }
         }
     }
 }

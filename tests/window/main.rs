@@ -8,6 +8,6 @@ mod meeting;
 mod people;
 mod settings;
 mod trust;
-mod windows;
 #[path = "../window_script/mod.rs"]
 mod window_script;
+mod windows;

@@ -5,7 +5,7 @@ use conclave::engine::view::Stage;
 use conclave::ui::strings;
 use egui::accesskit::Role;
 use egui::{Key, ViewportCommand};
-use egui_kittest::kittest::{NodeT, Queryable};
+use egui_kittest::kittest::Queryable;
 
 use crate::window_script::{Script, meeting, peer};
 
@@ -56,10 +56,10 @@ fn the_small_window_shows_who_speaks_and_keeps_them_until_somebody_else_does() {
     script.window.key_press(Key::P);
     script.window.run();
     let shown = |script: &Script, name: &str| {
-        let of_them = |node: &egui_kittest::Node<'_>| {
+        let tiles = script.window.query_all_by(|node| {
             node.role() == Role::Image && node.label().is_some_and(|label| label.starts_with(name))
-        };
-        script.window.query_all_by(of_them).count() == 2
+        });
+        tiles.count() == 2
     };
     let speak = |script: &mut Script, levels: [f32; 3]| {
         script.in_meeting(|meeting| {

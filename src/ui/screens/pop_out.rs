@@ -62,10 +62,8 @@ fn contents(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting, class: ViewportClas
     }
     let width = 3.0 * control::TOOL + space::L + 4.0 * space::S;
     let height = control::TOOL + 2.0 * space::S;
-    let bar = Rect::from_center_size(
-        pos2(area.center().x, area.bottom() - space::S - height / 2.0),
-        vec2(width, height),
-    );
+    let bar =
+        Rect::from_center_size(pos2(area.center().x, area.bottom() - space::S - height / 2.0), vec2(width, height));
     over(ui, bar.shrink(space::S), |ui| {
         lifted(ui, bar, radius::SHEET + 4);
         ui.horizontal(|ui| {

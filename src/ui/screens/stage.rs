@@ -54,11 +54,8 @@ pub(super) fn plain_tile(ui: &mut Ui, cx: &mut Cx<'_>, peer: &Peer, place: Rect)
 
 fn peer_tile(ui: &mut Ui, cx: &mut Cx<'_>, peer: &Peer, place: Rect, corner: u8) {
     // Clear of the toolbar, which stands in the middle, or of the button beside it.
-    let chip_room = if corner == 0 {
-        (place.width() - 516.0).max(240.0) / 2.0
-    } else {
-        place.width() - control::TARGET - space::S
-    };
+    let chip_room =
+        if corner == 0 { (place.width() - 516.0).max(240.0) / 2.0 } else { place.width() - control::TARGET - space::S };
     picture_tile(ui, cx, peer, place, corner, chip_room);
     let verified = matches!(peer.verification, Verification::Yes { .. });
     if verified || peer.link == PeerLink::Connecting {
