@@ -134,7 +134,7 @@ fn still(path: &Path, width: usize, height: usize) {
         (0..width * height).map(move |place| value(at(place).0, at(place).1) as u8)
     };
     bytes.extend(plane(width, height, |x, y| {
-        24.0 + 100.0 * x + 60.0 * y + if (x * 8.0) as u8 % 2 == 0 { 40.0 } else { 0.0 }
+        24.0 + 100.0 * x + 60.0 * y + if ((x * 8.0) as u8).is_multiple_of(2) { 40.0 } else { 0.0 }
     }));
     bytes.extend(plane(width / 2, height / 2, |x, _| 64.0 + 128.0 * x));
     bytes.extend(plane(width / 2, height / 2, |_, y| 64.0 + 128.0 * y));

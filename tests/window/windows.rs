@@ -4,13 +4,17 @@ use conclave::engine::Command;
 use conclave::engine::view::Stage;
 use conclave::ui::strings;
 use egui::accesskit::Role;
-use egui::{Key, ViewportCommand};
+use egui::{Event, Key, Modifiers, ViewportCommand};
 use egui_kittest::kittest::Queryable;
 
 use crate::window_script::{Script, meeting, peer};
 
 fn full_screen_asked(script: &mut Script) -> bool {
-    script.window.key_press(Key::F11);
+    // Within one pass, whose commands are looked at.
+    let key = Key::F11;
+    let modifiers = Modifiers::NONE;
+    let pressed = Event::Key { key, physical_key: None, pressed: true, repeat: false, modifiers };
+    script.window.input_mut().events.push(pressed);
     script.window.step();
     let outputs = &script.window.output().viewport_output;
     outputs.values().any(|viewport| viewport.commands.contains(&ViewportCommand::Fullscreen(true)))
