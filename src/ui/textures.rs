@@ -240,13 +240,14 @@ mod tests {
         latest.put(Arc::new(plain(64, 36, [100, 128, 128])));
         let mut left = Vec::new();
         for drawn in [true, false] {
-            let _ = ctx.run_ui(egui::RawInput::default(), |ui| {
+            let mut output = ctx.run_ui(egui::RawInput::default(), |ui| {
                 if drawn {
                     textures.newest(ui.ctx(), Source::Peer(1), &latest);
                 }
                 textures.sweep(ui);
                 left.push(textures.shown.len());
             });
+            output.textures_delta.clear();
         }
         assert_eq!(left.first(), Some(&1));
         assert_eq!(left.last(), Some(&0));

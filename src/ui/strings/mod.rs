@@ -380,6 +380,7 @@ mod tests {
             "I",
             "TURN",
             "(CSV)",
+            "(P)",
             "CH,",
             "DE",
             "X25519",
