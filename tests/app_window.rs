@@ -51,6 +51,19 @@ impl Screen {
         }
     }
 
+    /// Waits until no window has this title.
+    fn no_window(&self, title: &str) {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let found = self.command("xdotool").args(["search", "--onlyvisible", "--name", title]).output().unwrap();
+            if found.stdout.is_empty() {
+                return;
+            }
+            assert!(Instant::now() < until, "the window {title:?} stays");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
     /// All colours on the screen now; the picture stays at `path`.
     fn shot(&self, path: &Path) -> HashSet<[u8; 3]> {
         self.pixels(path).chunks_exact(3).map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect()
@@ -117,6 +130,12 @@ fn a_link_opens_the_window_with_everything_off_and_the_keys_bring_picture_and_so
     host.process.says("1280×720", PATIENCE);
     screen.key(&window, "m");
     screen.shows_colours(&pictures().join("both.png"), 2_000);
+    // The small window has keys of its own.
+    screen.key(&window, "p");
+    let small = screen.window("who is speaking");
+    screen.shows_colours(&pictures().join("small-window.png"), 2_000);
+    screen.key(&small, "Escape");
+    screen.no_window("who is speaking");
 
     app.kill();
     let (status, said) = host.process.end(PATIENCE);
