@@ -1,7 +1,7 @@
 # Conclave. `make help` lists what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help run install uninstall test bench lab prove fuzz fmt
+.PHONY: help run install uninstall test bench bench-window lab prove fuzz fmt
 
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -12,7 +12,7 @@ share := $(DESTDIR)$(PREFIX)/share
 
 help: ## Say what there is to make
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | while IFS= read -r line; do \
-		printf '  make %-9s %s\n' "$${line%%:*}" "$${line#*## }"; \
+		printf '  make %-13s %s\n' "$${line%%:*}" "$${line#*## }"; \
 	done
 
 run: ## Build the release and open the app; without a display, hold a real two-person call here and show it
@@ -54,6 +54,10 @@ bench: ## Measure against raw ring, snow, openh264 and Opus; write the table to 
 
 lab: ## Hold calls beside Chromium over bad networks; write the table to docs/PERFORMANCE.md (CASES="loss5 drop": only those)
 	@CASES="$(CASES)" LAB_SECONDS="$(LAB_SECONDS)" bash .ci/lab.sh
+bench-window: ## Measure what drawing ten moving pictures costs, with and without the graphics card
+	@sh .ci/packages.sh build run
+	@sh -c 'if [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ]; then exec "$$@"; else exec xvfb-run -a -s "-screen 0 1280x800x24" "$$@"; fi' \
+		sh cargo bench --locked --bench window
 
 prove: ## Search the symbolic models of the protocol for attacks, and find those that were planted
 	@bash .ci/prove.sh

@@ -29,6 +29,9 @@ struct Arguments {
     /// List cameras, microphones and speakers, and end
     #[arg(long)]
     list_devices: bool,
+    /// Convert pictures without the graphics card (where its driver shows them wrongly)
+    #[arg(long)]
+    cpu_pictures: bool,
     #[command(subcommand)]
     command: Option<Subcommands>,
 }
@@ -60,11 +63,11 @@ fn main() -> ExitCode {
     };
     match call {
         Some(call) => call::run(*call, config),
-        None => open_window(&config, arguments.link),
+        None => open_window(&config, arguments.link, arguments.cpu_pictures),
     }
 }
 
-fn open_window(config: &Path, link: Option<String>) -> ExitCode {
+fn open_window(config: &Path, link: Option<String>, cpu_pictures: bool) -> ExitCode {
     let no_display = |name| std::env::var_os(name).is_none_or(|value| value.is_empty());
     if cfg!(target_os = "linux") && no_display("DISPLAY") && no_display("WAYLAND_DISPLAY") {
         return complain("There is no display to open a window on. To meet without one, see: conclave call --help");
@@ -101,7 +104,9 @@ fn open_window(config: &Path, link: Option<String>) -> ExitCode {
         }
     };
     let desktop = Some(Desktop::start(Buses::default(), first, wake));
-    let options = ui::WindowOptions { link, desktop, ..ui::WindowOptions::new(engine::link_checker(config)) };
+    let place = Some(config.to_owned());
+    let options =
+        ui::WindowOptions { link, desktop, cpu_pictures, place, ..ui::WindowOptions::new(engine::link_checker(config)) };
     let outcome = ui::run(options, move |wake| {
         let _ = window.set(wake);
         handle

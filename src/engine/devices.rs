@@ -8,6 +8,7 @@ use crate::engine::view::{DeviceState, Own};
 use crate::engine::words;
 use crate::media::device::{CameraChoice, DeviceInfo, DeviceList, MicChoice, SpeakerChoice};
 use crate::media::frame::{BLOCK, Latest, Picture};
+use crate::media::level;
 use crate::media::mic::MicSource;
 use crate::media::source::{SourceState, VideoFormat, VideoSource};
 use crate::media::speaker::SpeakerSink;
@@ -426,7 +427,7 @@ impl Devices {
             mic: self.mic.state.clone(),
             camera: self.camera.state.clone(),
             speaker: self.speaker.state.clone(),
-            mic_level: self.monitor.level(),
+            mic_level: level::in_steps(self.monitor.level()),
             picture: self.picture.clone(),
             hear_myself: self.line.mirror.state(),
         }

@@ -9,6 +9,7 @@ use crate::engine::view::{
     Verification,
 };
 use crate::engine::words;
+use crate::media::level;
 use crate::protocol::meeting::Heir as HeirOf;
 use crate::protocol::roster::MemberRole;
 
@@ -204,7 +205,7 @@ fn peer(member: &Member, (sending, receiving): (Cause, Cause)) -> Peer {
         name: member.name.clone(),
         fingerprint: member.identity.fingerprint(),
         picture: member.inbound.picture.clone(),
-        level: member.inbound.level(),
+        level: level::in_steps(member.inbound.level()),
         volume: member.volume,
         mic_on: member.mic_on,
         camera_on: member.camera_on,

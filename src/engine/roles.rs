@@ -36,6 +36,7 @@ impl Session {
             return;
         }
         let _ = self.events.send(Event::Knock);
+        (self.wake)();
     }
 
     /// Turns somebody away, now and whenever they knock again.

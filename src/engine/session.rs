@@ -124,6 +124,7 @@ impl Session {
 
     pub(super) fn toast(&self, tone: Tone, text: String) {
         let _ = self.events.send(Event::Toast { tone, text });
+        (self.wake)();
     }
 
     /// Runs until told to quit, or until nobody holds the handle any more.
@@ -155,8 +156,17 @@ impl Session {
                 }
                 _ = pulse.tick(), if busy => self.handle_pulse(Instant::now(), &mut looked),
             }
-            view.send_replace(Arc::new(self.view()));
-            (self.wake)();
+            let now = self.view();
+            let changed = view.send_if_modified(|shown| {
+                let changed = **shown != now;
+                if changed {
+                    *shown = Arc::new(now);
+                }
+                changed
+            });
+            if changed {
+                (self.wake)();
+            }
         }
         self.leave(Instant::now()).await;
         self.devices.release();

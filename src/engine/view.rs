@@ -15,7 +15,7 @@ pub type PeerId = u32;
 pub type InviteNo = u32;
 
 /// Everything a window may show, as of one moment.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct View {
     /// Where the person is.
     pub stage: Stage,
@@ -43,7 +43,7 @@ pub struct Blocked {
 }
 
 /// Where the person is.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub enum Stage {
     /// Nothing is going on.
     Home,
@@ -60,7 +60,7 @@ pub enum Stage {
 }
 
 /// Own devices and whether they are on.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct Own {
     /// Microphone on (not muted).
     pub mic_on: bool,
@@ -114,7 +114,7 @@ pub enum DeviceState {
 }
 
 /// The pre-join screen.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct PreJoin {
     /// `None` when starting a meeting; the link's facts when joining.
     pub link: Option<LinkFacts>,
@@ -162,14 +162,14 @@ pub enum Familiarity {
 }
 
 /// On the way in.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Connecting {
     /// What is being tried, as a sentence in the present tense.
     pub step: String,
 }
 
 /// At the door.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Lobby {
     /// Fingerprint of the host, proven by the handshake.
     pub host_fingerprint: String,
@@ -180,7 +180,7 @@ pub struct Lobby {
 }
 
 /// In the meeting.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct Meeting {
     /// Whether this device hosts.
     pub hosting: bool,
@@ -309,7 +309,7 @@ pub enum Encryption {
 }
 
 /// Somebody else in the meeting.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct Peer {
     /// Number within this meeting.
     pub id: PeerId,
@@ -519,7 +519,7 @@ pub enum PortMapping {
 }
 
 /// After the meeting.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Ended {
     /// Why, in a sentence.
     pub reason: String,

@@ -31,6 +31,12 @@ pub fn meter(dbfs: f32) -> f32 {
     (1.0 - dbfs / METER_FLOOR).clamp(0.0, 1.0)
 }
 
+/// A meter's reading in the steps that can be told apart: what moves by less is no reason to draw it again.
+pub fn in_steps(meter: f32) -> f32 {
+    const STEPS: f32 = 24.0;
+    (meter.clamp(0.0, 1.0) * STEPS).round() / STEPS
+}
+
 /// True for a block below [`QUIET`].
 pub fn is_quiet(samples: &[f32]) -> bool {
     dbfs(samples) < QUIET

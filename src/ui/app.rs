@@ -3,21 +3,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::{Discriminant, discriminant};
 use std::path::PathBuf;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use egui::{Context, Ui};
 
 use super::files::{self, FileKind, PickFile};
 use super::outside::{self, Outside};
+use super::gpu_pictures::Gpu;
+use super::pace::Pace;
 use super::panels::invites::{Desk, Page};
 use super::panels::settings::TextSetting;
+use super::place::Keeper;
 use super::shortcuts::{self, Shortcut};
 use super::textures::Textures;
 use super::theme;
 use super::toasts::Toasts;
 use super::watching::Watching;
-use super::{CheckLink, WindowOptions, panels, screens, strings};
+use super::{CheckLink, OnPass, WindowOptions, panels, screens, strings};
 use crate::desktop;
 use crate::engine::event::Tone;
 use crate::engine::view::{PeerId, Stage};
@@ -77,6 +80,8 @@ pub(crate) struct Local {
     pub copied: Option<String>,
     pub last_activity: f64,
     pub watching: Watching,
+    pub pop_out: bool,
+    pub speaker: Option<PeerId>,
 }
 
 /// What a screen works with during one pass.
@@ -181,6 +186,9 @@ pub struct App {
     outside: Outside,
     last_intent: Option<Intent>,
     stage: Option<Discriminant<Stage>>,
+    pace: Arc<Pace>,
+    on_pass: Option<OnPass>,
+    keeper: Option<Keeper>,
 }
 
 impl App {
@@ -205,11 +213,29 @@ impl App {
             outside: Outside::new(options.desktop),
             last_intent: None,
             stage: None,
+            pace: Arc::default(),
+            on_pass: options.on_pass,
+            keeper: None,
         };
         if let Some(link) = options.link {
             app.open_link(link);
         }
         app
+    }
+
+    /// The graphics card converts the pictures.
+    pub(super) fn use_gpu(&mut self, gpu: Gpu) {
+        self.textures.use_gpu(gpu);
+    }
+
+    /// Watches where the window is, to keep it at the end.
+    pub(super) fn keep_place(&mut self, keeper: Keeper) {
+        self.keeper = Some(keeper);
+    }
+
+    /// Tells `pace` of each pass.
+    pub(super) fn keep_pace(&mut self, pace: Arc<Pace>) {
+        self.pace = pace;
     }
 
     /// Takes a link that came from outside the window: a good one is prepared with microphone and camera off, so that
@@ -230,9 +256,13 @@ impl App {
 
     /// One pass.
     pub fn show(&mut self, ui: &mut Ui) {
+        self.pace.drawn();
+        // The small window is drawn within this one's pass, and must not wait where this one is not to be seen.
+        let unseen = ui.input(|input| input.viewport().visible()) == Some(false);
+        self.pace.wake_small_window(self.local.pop_out && unseen);
         let view = self.handle.view();
         theme::apply(ui.ctx(), view.settings.appearance);
-        self.follow_stage(&view);
+        self.follow_stage(ui.ctx(), &view);
         self.attend(ui.ctx());
         self.take_file();
         let mut ask_for_file = None;
@@ -251,6 +281,10 @@ impl App {
         let over = |shortcut: &Shortcut| !matches!(shortcut, Shortcut::Close | Shortcut::Enter);
         let sheet = cx.local.sheet.is_some();
         cx.shortcut = shortcuts::pressed(ui.ctx()).filter(|shortcut| !sheet || over(shortcut));
+        if cx.shortcut == Some(Shortcut::FullScreen) {
+            let full = ui.input(|input| input.viewport().fullscreen == Some(true));
+            ui.ctx().send_viewport_cmd(egui::ViewportCommand::Fullscreen(!full));
+        }
         // A single peer's tile covers everything: without a GPU each layer of pixels counts.
         let covered = matches!(&view.stage, Stage::Meeting(meeting) if meeting.peers.len() == 1);
         if !covered {
@@ -264,17 +298,26 @@ impl App {
             Stage::Meeting(meeting) => screens::meeting::show(ui, &mut cx, meeting),
             Stage::Ended(ended) => screens::ended::show(ui, &mut cx, ended),
         };
+        if let Stage::Meeting(meeting) = &view.stage {
+            screens::pop_out::show(ui.ctx(), &mut cx, meeting);
+        }
         panels::sheets(ui, &mut cx);
         cx.toasts.show(ui, lift);
-        self.textures.sweep();
         self.tell_sizes(ui.ctx());
         if let Some(link) = self.local.copied.take() {
             self.outside.copied(link, &view, Instant::now());
         }
+        self.textures.sweep(ui);
         if let Some(kind) = ask_for_file
             && self.picking.is_none()
         {
             self.picking = Some((kind, (self.pick_file)(ui.ctx(), kind)));
+        }
+        if let Some(keeper) = &mut self.keeper {
+            keeper.look(ui.ctx());
+        }
+        if let Some(on_pass) = &mut self.on_pass {
+            on_pass(ui.ctx());
         }
     }
 
@@ -289,7 +332,8 @@ impl App {
             let window = input.viewport();
             (input.time, window.minimized == Some(true) || window.occluded == Some(true))
         });
-        if hidden {
+        // The small window shows somebody while this one is away.
+        if hidden && !self.local.pop_out {
             self.local.watching.see_nothing();
         }
         let tell = self.local.watching.settle(now, peers.iter().map(|peer| peer.id));
@@ -302,15 +346,19 @@ impl App {
     }
 
     /// Clears what was typed or open in the stage before.
-    fn follow_stage(&mut self, view: &View) {
+    fn follow_stage(&mut self, ctx: &Context, view: &View) {
         let stage = discriminant(&view.stage);
         if self.stage == Some(stage) {
             return;
         }
         self.stage = Some(stage);
+        // What a new screen measures in its first pass it uses in its second.
+        ctx.request_repaint();
         let local = &mut self.local;
         local.sheet = None;
         local.panel = None;
+        local.pop_out = false;
+        local.speaker = None;
         local.invites = Desk::default();
         local.unfolded.clear();
         local.compared.clear();
@@ -366,6 +414,7 @@ impl App {
     fn take_events(&mut self, ctx: &Context) {
         let now = ctx.input(|input| input.time);
         while let Some(event) = self.handle.next_event() {
+            ctx.request_repaint();
             match event {
                 Event::Toast { tone, text } => self.toasts.add(now, tone, text),
                 Event::Knock => {
@@ -425,6 +474,9 @@ impl eframe::App for App {
     }
 
     fn on_exit(&mut self, _gl: Option<&eframe::glow::Context>) {
+        if let Some(keeper) = &mut self.keeper {
+            keeper.keep();
+        }
         self.handle.send(Command::Quit);
     }
 }

@@ -12,7 +12,8 @@ const SIZE: [f32; 2] = [520.0, 260.0];
 pub fn run_failure(sentence: String) -> Result<(), UiError> {
     let viewport =
         egui::ViewportBuilder::default().with_title(strings::APP).with_inner_size(SIZE).with_resizable(false);
-    let native = eframe::NativeOptions { viewport, centered: true, ..Default::default() };
+    let renderer = eframe::Renderer::Glow;
+    let native = eframe::NativeOptions { viewport, renderer, centered: true, ..Default::default() };
     eframe::run_native(
         strings::APP,
         native,

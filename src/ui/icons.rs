@@ -58,6 +58,8 @@ icons! {
     Network = "network",
     /// Leaves.
     PhoneOff = "phone-off",
+    /// A small window.
+    PictureInPicture = "picture-in-picture-2",
     /// A QR code.
     QrCode = "qr-code",
     /// Announced nearby.

@@ -12,3 +12,4 @@ mod settings;
 mod trust;
 #[path = "../window_script/mod.rs"]
 mod window_script;
+mod windows;

@@ -22,6 +22,7 @@ pub(crate) fn show(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting) -> f32 {
         Some(Shortcut::Mic) => cx.send(Command::SetMic(!cx.view.own.mic_on)),
         Some(Shortcut::Camera) => cx.send(Command::SetCamera(!cx.view.own.camera_on)),
         Some(Shortcut::CopyLink) => cx.copy_link(ui.ctx()),
+        Some(Shortcut::PopOut) => cx.local.pop_out = !cx.local.pop_out,
         Some(Shortcut::Close) => cx.local.panel = None,
         _ => {}
     }

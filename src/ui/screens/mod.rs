@@ -6,6 +6,7 @@ pub(crate) mod home;
 pub(crate) mod lobby;
 pub(crate) mod meeting;
 mod overlay;
+pub(crate) mod pop_out;
 pub(crate) mod prejoin;
 mod stage;
 pub(crate) use stage::reachability;

@@ -180,7 +180,7 @@ fn notice_banner(notice: &Notice, cx: &Cx<'_>, meeting: &Meeting) -> Banner {
 
 /// The toolbar at the lower edge, `shown` (0..=1) of it; where it is hidden, being muted is still said.
 pub(super) fn toolbar(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting, area: Rect, shown: f32) {
-    let buttons = 6 + usize::from(meeting.hosting);
+    let buttons = 7 + usize::from(meeting.hosting);
     let gaps = space::S * (buttons - 1) as f32 + 2.0 * space::S;
     let width = control::TOOL * buttons as f32 + space::L + gaps + 2.0 * space::S;
     let bar = Rect::from_center_size(
@@ -212,6 +212,11 @@ pub(super) fn toolbar(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting, area: Rec
                 if tool_button(ui, icon, name, name, Some(panel == Some(which)), false, false).clicked() {
                     toggle(cx, which);
                 }
+            }
+            let popped = Some(cx.local.pop_out);
+            let (icon, name, tip) = (Icon::PictureInPicture, strings::POP_OUT, strings::POP_OUT_TIP);
+            if tool_button(ui, icon, name, tip, popped, false, false).clicked() {
+                cx.local.pop_out = !cx.local.pop_out;
             }
             if tool_button(ui, Icon::Settings, strings::SETTINGS, strings::SETTINGS, None, false, false).clicked() {
                 cx.local.sheet = Some(Sheet::Settings);

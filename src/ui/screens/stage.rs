@@ -51,7 +51,31 @@ fn own_view(ui: &mut Ui, cx: &mut Cx<'_>, area: Rect) {
     ui.painter().rect_stroke(place, corner, edge, egui::StrokeKind::Outside);
 }
 
+/// A peer's tile with nothing to press.
+pub(super) fn plain_tile(ui: &mut Ui, cx: &mut Cx<'_>, meeting: &Meeting, peer: &Peer, place: Rect) {
+    picture_tile(ui, cx, (meeting, peer), place, 0, place.width());
+}
+
 fn peer_tile(ui: &mut Ui, cx: &mut Cx<'_>, (meeting, peer): (&Meeting, &Peer), place: Rect, corner: u8) {
+    // Clear of the toolbar, which stands in the middle, or of the button beside it.
+    let chip_room =
+        if corner == 0 { (place.width() - 516.0).max(240.0) / 2.0 } else { place.width() - control::TARGET - space::S };
+    picture_tile(ui, cx, (meeting, peer), place, corner, chip_room);
+    let verified = matches!(peer.verification, Verification::Yes { .. });
+    if verified || peer.link == PeerLink::Connecting {
+        return;
+    }
+    verify_corner(ui, cx, peer, place, corner);
+}
+
+fn picture_tile(
+    ui: &mut Ui,
+    cx: &mut Cx<'_>,
+    (meeting, peer): (&Meeting, &Peer),
+    place: Rect,
+    corner: u8,
+    chip_room: f32,
+) {
     let name = strings::shown_name(&peer.name);
     let height = drawn_height(place.size(), MOST_CUT) * ui.ctx().pixels_per_point();
     cx.local.watching.see(peer.id, height);
@@ -68,12 +92,7 @@ fn peer_tile(ui: &mut Ui, cx: &mut Cx<'_>, (meeting, peer): (&Meeting, &Peer), p
         name: &name,
         initials: &name,
         chip: &name,
-        // Clear of the toolbar, which stands in the middle.
-        chip_room: if corner == 0 {
-            (place.width() - 460.0).max(240.0) / 2.0
-        } else {
-            place.width() - control::TARGET - space::S
-        },
+        chip_room,
         picture,
         mirrored: false,
         mic_on: peer.mic_on,
@@ -87,9 +106,10 @@ fn peer_tile(ui: &mut Ui, cx: &mut Cx<'_>, (meeting, peer): (&Meeting, &Peer), p
         corner,
     };
     tile(ui, place, &shown);
-    if verified || peer.link == PeerLink::Connecting {
-        return;
-    }
+}
+
+/// The button that leads to comparing numbers with somebody.
+fn verify_corner(ui: &mut Ui, cx: &mut Cx<'_>, peer: &Peer, place: Rect, corner: u8) {
     let one_of_many = corner > 0;
     let (said, width) = if one_of_many { ("", control::TARGET) } else { (strings::VERIFY, 116.0) };
     let corner = if one_of_many {

@@ -103,6 +103,10 @@ words! {
     CAMERA_TURN_OFF = "Turn camera off (V)";
     CAMERA_TURN_ON = "Turn camera on (V)";
     MUTED = "Muted";
+    POP_OUT = "Small window";
+    POP_OUT_TIP = "Small window that stays on top (P)";
+    POP_OUT_TITLE = "Conclave: who is speaking";
+    POP_OUT_CLOSE = "Close the small window";
     COPY_LINK = "Copy invite link";
     COPY_LINK_TIP = "Copy invite link (Ctrl+L)";
     INVITE_PEOPLE = "Invite people";
@@ -433,6 +437,7 @@ mod tests {
             "I",
             "TURN",
             "(CSV)",
+            "(P)",
             "CH,",
             "DE",
             "X25519",
@@ -454,6 +459,10 @@ mod tests {
             "M",
             "V",
             "WAV",
+            "TCP",
+            "TLS",
+            "TCP.",
+            "TLS.",
             "(M)",
             "(V)",
             "(Y4M)",

@@ -1,17 +1,13 @@
 //! How loud it is.
 
-use std::time::Duration;
-
 use egui::accesskit::Role;
 use egui::{CornerRadius, Rect, Sense, Ui, WidgetInfo, pos2, vec2};
 
 use crate::ui::theme::tokens;
 
-/// A meter is drawn anew at most this often.
-const FRAME: Duration = Duration::from_millis(1000 / 15);
 const BARS: usize = 24;
 
-/// A row of bars for `level` (0..=1). While it is `live`, it keeps the window looking, 15 times a second.
+/// A row of bars for `level` (0..=1). It is empty unless `live`.
 pub(crate) fn level_meter(ui: &mut Ui, name: &str, level: f32, live: bool) {
     let t = tokens(ui.ctx());
     let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), 12.0), Sense::hover());
@@ -29,9 +25,6 @@ pub(crate) fn level_meter(ui: &mut Ui, name: &str, level: f32, live: bool) {
         let reached = level * BARS as f32;
         let colour = if (bar as f32) < reached { t.accent_text } else { t.hairline };
         ui.painter().rect_filled(place, CornerRadius::same(2), colour);
-    }
-    if live {
-        ui.ctx().request_repaint_after(FRAME);
     }
 }
 

@@ -1,16 +1,14 @@
 //! A picture of somebody, with what must be known about them.
 
 use egui::accesskit::Role;
-use egui::epaint::RectShape;
-use egui::{
-    Align2, Color32, CornerRadius, Rect, Sense, Stroke, StrokeKind, TextureId, Ui, Vec2, WidgetInfo, pos2, vec2,
-};
+use egui::{Align2, Color32, CornerRadius, Rect, Sense, Stroke, StrokeKind, Ui, WidgetInfo, pos2, vec2};
 
 use super::{bars, text};
 use crate::engine::view::Quality;
 use crate::ui::icons::{self, Icon};
 use crate::ui::layout;
 use crate::ui::strings;
+use crate::ui::textures::Drawable;
 use crate::ui::theme::{self, Weight, font, radius, size, space, tokens};
 
 /// Cutting away more of a picture than this share is worse than showing bars beside it.
@@ -29,8 +27,8 @@ pub(crate) struct Tile<'a> {
     pub(crate) chip: &'a str,
     /// At most this wide may it be.
     pub(crate) chip_room: f32,
-    /// The newest picture and its size in pixels.
-    pub(crate) picture: Option<(TextureId, Vec2)>,
+    /// The newest picture.
+    pub(crate) picture: Option<Drawable>,
     /// Left and right are exchanged, as in a mirror.
     pub(crate) mirrored: bool,
     /// Their microphone is on.
@@ -63,7 +61,7 @@ pub(crate) fn tile(ui: &mut Ui, rect: Rect, tile: &Tile<'_>) {
     if tile.picture.is_none() || !tile.camera_on {
         ui.painter().rect_filled(rect, corner, t.raised);
     }
-    match (tile.picture.filter(|_| tile.camera_on), tile.message) {
+    match (tile.picture.as_ref().filter(|_| tile.camera_on), tile.message) {
         (Some(picture), message) => {
             paint_picture(ui, rect, picture, tile.mirrored, tile.corner);
             if let Some((message, danger)) = message {
@@ -118,7 +116,8 @@ enum Mark {
     Bars(Quality),
 }
 
-fn paint_picture(ui: &Ui, rect: Rect, (texture, pixels): (TextureId, Vec2), mirrored: bool, corner: u8) {
+fn paint_picture(ui: &Ui, rect: Rect, picture: &Drawable, mirrored: bool, corner: u8) {
+    let pixels = picture.size();
     let (place, mut part) = if layout::cuts_more_than(pixels, rect.size(), MOST_CUT) {
         let t = tokens(ui.ctx());
         ui.painter().rect_filled(rect, CornerRadius::same(corner), t.ink);
@@ -130,7 +129,7 @@ fn paint_picture(ui: &Ui, rect: Rect, (texture, pixels): (TextureId, Vec2), mirr
         (part.min.x, part.max.x) = (part.max.x, part.min.x);
     }
     let corner = if place == rect { corner } else { 0 };
-    ui.painter().add(RectShape::filled(place, CornerRadius::same(corner), Color32::WHITE).with_texture(texture, part));
+    ui.painter().add(picture.shape(place, part, corner));
 }
 
 fn paint_initials(ui: &Ui, rect: Rect, name: &str) {
