@@ -105,8 +105,13 @@ fn open_window(config: &Path, link: Option<String>, cpu_pictures: bool) -> ExitC
     };
     let desktop = Some(Desktop::start(Buses::default(), first, wake));
     let place = Some(config.to_owned());
-    let options =
-        ui::WindowOptions { link, desktop, cpu_pictures, place, ..ui::WindowOptions::new(engine::link_checker(config)) };
+    let options = ui::WindowOptions {
+        link,
+        desktop,
+        cpu_pictures,
+        place,
+        ..ui::WindowOptions::new(engine::link_checker(config))
+    };
     let outcome = ui::run(options, move |wake| {
         let _ = window.set(wake);
         handle

@@ -9,8 +9,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use egui::{Context, Ui};
 
 use super::files::{self, FileKind, PickFile};
-use super::outside::{self, Outside};
 use super::gpu_pictures::Gpu;
+use super::outside::{self, Outside};
 use super::pace::Pace;
 use super::panels::invites::{Desk, Page};
 use super::panels::settings::TextSetting;
