@@ -337,7 +337,13 @@ mod tests {
         while now < start + 10_000 * MS {
             if number < 200 {
                 let payload = frame(1000);
-                repair.on_sent(&Packet { stream: Stream::Video, sequence: number, timestamp: 0, marker: true, payload });
+                repair.on_sent(&Packet {
+                    stream: Stream::Video,
+                    sequence: number,
+                    timestamp: 0,
+                    marker: true,
+                    payload,
+                });
                 number += 1;
             }
             (0..number).for_each(|sequence| repair.on_missing(now, sequence));
