@@ -14,6 +14,10 @@ const RETRY: Duration = Duration::from_secs(3);
 const RETRY_AT_MOST: Duration = Duration::from_secs(16);
 /// Signalling may be away as well: an offer that is not answered waits for it this long before another is made.
 const UNANSWERED: Duration = Duration::from_secs(10);
+/// Offers of the peer's that are taken at once, and the pause after which one more may be. Each has new sockets bound and the TURN
+/// server asked anew; a peer whose network changes again and again needs no more.
+const OFFERS: u32 = 6;
+const OFFER_EVERY: Duration = Duration::from_secs(2);
 
 /// The plan of one path.
 pub(super) struct Mending {
@@ -30,11 +34,23 @@ pub(super) struct Mending {
     skipped: bool,
     /// The network changed after the offer was made.
     again: bool,
+    /// Offers that the peer has left, and since when.
+    offers: (u32, Option<Instant>),
 }
 
 impl Mending {
     pub(super) fn new(first: bool) -> Self {
-        Self { first, broken: false, next: None, wait: RETRY, asked: None, unanswered: 0, skipped: false, again: false }
+        Self {
+            first,
+            broken: false,
+            next: None,
+            wait: RETRY,
+            asked: None,
+            unanswered: 0,
+            skipped: false,
+            again: false,
+            offers: (OFFERS, None),
+        }
     }
 
     /// Media flow.
@@ -90,6 +106,22 @@ impl Mending {
         (self.asked, self.skipped) = (None, false);
         self.settle(now);
         true
+    }
+
+    /// Whether the peer, who offers now, has not offered too often.
+    pub(super) fn may_take_offer(&mut self, now: Instant) -> bool {
+        let (left, since) = &mut self.offers;
+        let since = since.get_or_insert(now);
+        while *left < OFFERS && now.saturating_duration_since(*since) >= OFFER_EVERY {
+            *left += 1;
+            *since += OFFER_EVERY;
+        }
+        if *left == OFFERS {
+            *since = now;
+        }
+        let may = *left > 0;
+        *left = left.saturating_sub(1);
+        may
     }
 
     /// The peer's offer was taken, and ours, if there was one, taken back.
@@ -226,6 +258,15 @@ mod tests {
             }
         }
         assert!(taken && now < start + Duration::from_secs(90), "{:?}", now - start);
+    }
+
+    #[test]
+    fn a_peer_that_offers_without_end_is_answered_now_and_then() {
+        let start = Instant::now();
+        let mut mending = standing(false, start);
+        let taken = (0..60_000).step_by(15).filter(|millis| mending.may_take_offer(at(start, *millis))).count();
+        assert!((30..=36).contains(&taken), "{taken} in a minute");
+        assert!((0..OFFERS).all(|_| mending.may_take_offer(at(start, 120_000))), "that is forgotten after a while");
     }
 
     #[test]

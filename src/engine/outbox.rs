@@ -177,16 +177,18 @@ impl Outbox {
 
     /// Nothing more goes to `peer`, and what it wished for is forgotten.
     pub(crate) fn remove(&self, peer: PeerId) {
-        lock(&self.listeners).retain(|listener| listener.peer != peer);
+        let mut listeners = lock(&self.listeners);
+        listeners.retain(|listener| listener.peer != peer);
         lock(&self.wishes).remove(&peer);
+        // While nobody can be added: what is heard of a path that ends must not stay.
         lock(&self.losses).forget(Instant::now(), peer);
     }
 
     /// The path to `peer` carries so many bits of pictures a second.
     pub(crate) fn set_target(&self, peer: PeerId, video_bps: u32) {
-        self.set_narrow(peer, video_bps < NARROW_BPS);
         for listener in lock(&self.listeners).iter_mut().filter(|listener| listener.peer == peer) {
             listener.target = Some(video_bps);
+            lock(&self.losses).set_narrow(Instant::now(), peer, video_bps < NARROW_BPS);
         }
     }
 
@@ -196,6 +198,14 @@ impl Outbox {
         let mut wishes = lock(&self.wishes);
         let wish = wishes.entry(peer).or_insert(Wish { newest: height, height, since: None });
         wish.newest = height;
+    }
+
+    /// A peer's side reports that `loss` (0 to 1) of what is sent to it does not arrive: it decides how often sound is repeated.
+    pub(crate) fn set_loss(&self, peer: PeerId, loss: f32) {
+        let listeners = lock(&self.listeners);
+        if listeners.iter().any(|listener| listener.peer == peer) {
+            lock(&self.losses).handle_loss(Instant::now(), peer, loss);
+        }
     }
 
     /// The next picture of every layer is to be a key frame.
@@ -244,7 +254,8 @@ impl Outbox {
         for (at, listener) in listeners.iter_mut().enumerate() {
             let carries = listener.chooser.choose(now, ladder, listener.target);
             let height = wishes.get_mut(&listener.peer).map_or(u32::MAX, |wish| wish.height(now));
-            if height == 0 {
+            // A path that has no room for pictures has room for sound as long as it gets none.
+            if height == 0 || listener.target == Some(0) {
                 (listener.wanted, listener.current) = (None, None);
                 continue;
             }
@@ -445,6 +456,22 @@ mod tests {
     }
 
     #[test]
+    fn a_path_that_carries_sound_alone_gets_no_pictures_and_begins_again_with_a_key_frame() {
+        let (outbox, mut inlets, start) = outbox(2);
+        let mut keys = [None; LAYERS];
+        outbox.set_target(1, 2_500_000);
+        send(&outbox, start, &mut keys);
+        outbox.set_target(2, 0);
+        assert_eq!(send(&outbox, start + ms(400), &mut keys), [(0, 720, false)]);
+        inlets.iter_mut().for_each(|inlet| drop(received(inlet)));
+        send(&outbox, start + ms(433), &mut keys);
+        assert_eq!((received(&mut inlets[0]).len(), received(&mut inlets[1]).len()), (1, 0));
+        outbox.set_target(2, 90_000);
+        send(&outbox, start + ms(800), &mut keys);
+        assert_eq!(received(&mut inlets[1]), [(2, true)]);
+    }
+
+    #[test]
     fn a_small_wish_gets_the_small_layer_and_nobody_else_is_touched() {
         let (outbox, mut inlets, start) = outbox(2);
         let mut keys = [None; LAYERS];
@@ -476,6 +503,17 @@ mod tests {
         assert!(changes <= 90, "{changes} changes in ten seconds");
         outbox.set_wish(99, 5);
         outbox.remove(99);
+    }
+
+    #[test]
+    fn what_is_heard_of_a_path_that_has_ended_repeats_no_sound() {
+        let (outbox, _inlets, _) = outbox(1);
+        outbox.set_loss(1, 0.5);
+        assert!(lock(&outbox.losses).worst().is_some());
+        outbox.remove(1);
+        outbox.set_loss(1, 0.5);
+        outbox.set_target(1, 0);
+        assert_eq!(lock(&outbox.losses).worst(), None);
     }
 
     #[test]

@@ -146,7 +146,7 @@ impl Driver {
                         PathEvent::Connected => {
                             mending.handle_connected();
                             // What was sent while the way was gone is missing over there.
-                            self.outbox.want_key_frame();
+                            self.outbox.want_key_frame_for(self.plan.peer);
                             // Not before: a key frame sent into a path that is not there yet would be missed.
                             carrier.get_or_insert_with(|| {
                                 let inlet = self.outbox.add(self.plan.peer);
@@ -248,6 +248,9 @@ impl Driver {
 
     async fn handle_ask(&self, path: &Path, ask: Ask, mending: &mut Mending) -> Result<(), PathError> {
         match ask {
+            Ask::Offer(_) if !mending.may_take_offer(Instant::now()) => {
+                tracing::warn!("a peer offers too often: an offer was left out");
+            }
             Ask::Offer(sdp) => {
                 // A second offer means that the path broke: this side's addresses may be others than before, too.
                 if let Some(own) = self.own_addresses() {

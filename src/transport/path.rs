@@ -626,7 +626,8 @@ impl Path {
         for line in found {
             let text = line.strip_prefix("candidate:").unwrap_or(&line);
             if !ours.sdp.contains(text) && sdp::check_candidate(&line, self.loopback).is_ok() {
-                let _ = self.shared.events.send(PathEvent::Candidate(line)).await;
+                // Not into the queue itself: whoever empties it may be waiting for this description.
+                let _ = self.lifecycle.send(PathEvent::Candidate(line));
             }
         }
         Ok(ours.sdp)

@@ -116,7 +116,7 @@ impl LossBased {
             return;
         }
         if loss > UNBEARABLE {
-            self.bound = Some(acked.map_or(rate * 0.7, |acked| acked.min(rate * 0.85)));
+            self.bound = Some(acked.map_or(rate * 0.7, |acked| acked.clamp(rate * 0.5, rate * 0.85)));
         } else if too_much {
             let lowered = acked.map_or(rate, |acked| acked.min(rate)).max(rate * 0.5) * 0.95;
             self.bound = Some(lowered);

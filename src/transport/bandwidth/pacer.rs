@@ -241,7 +241,12 @@ impl Pacer {
             return None;
         }
         // A packet's worth, so that bursts stay as short as the timer allows.
-        let short = (1.0 - self.budget).max(0.0) / pace.bytes_per_second().max(1.0);
+        let rate = pace.bytes_per_second().max(1.0);
+        let mut short = (1.0 - self.budget).max(0.0) / rate;
+        if self.waiting() == 0 && pace.probe_bps.is_none() {
+            // There are but retransmissions, and these have a share of their own.
+            short = short.max((1.0 - self.repair_budget) / (rate * REPAIR_SHARE));
+        }
         self.filled.map(|at| at + Duration::from_secs_f64(short.min(1.0)).max(Duration::from_micros(500)))
     }
 }
@@ -322,6 +327,31 @@ mod tests {
         let bytes = |stream| sent.iter().filter(|(_, p)| p.stream == stream).map(|(_, p)| p.wire_bytes()).sum::<u32>();
         let (again, video) = (bytes(Stream::Rtx), bytes(Stream::Video));
         assert!(again > 5000 && video > 3000, "{again} and {video} bytes");
+    }
+
+    #[test]
+    fn a_peer_that_asks_again_and_again_does_not_keep_the_timer_busy() {
+        let (mut pacer, mut repair, start) = (Pacer::new(), Repair::new(), Instant::now());
+        let slow = Pace { bps: 40e3, ..PACE };
+        let (mut now, mut number, mut turns) = (start, 0, 0);
+        while now < start + 10_000 * MS {
+            if number < 200 {
+                let payload = frame(1000);
+                repair.on_sent(&Packet {
+                    stream: Stream::Video,
+                    sequence: number,
+                    timestamp: 0,
+                    marker: true,
+                    payload,
+                });
+                number += 1;
+            }
+            (0..number).for_each(|sequence| repair.on_missing(now, sequence));
+            while pacer.poll(now, slow, &mut repair).is_some() {}
+            turns += 1;
+            now = pacer.poll_timeout(slow, &repair).unwrap_or(now + 10 * MS).max(now);
+        }
+        assert!(turns < 400, "{turns} turns in ten seconds");
     }
 
     #[test]

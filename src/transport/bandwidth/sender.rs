@@ -14,9 +14,10 @@ use crate::transport::fragment::{FragmentError, HEADER_LEN, MAX_PAYLOAD};
 /// A target is told at least this often, and at once when it changed by a twentieth.
 const TELL_EVERY: Duration = Duration::from_millis(500);
 const TELL_CHANGE: f64 = 0.05;
-/// Below the first, bit/s, pictures are not worth sending; from the second on they are again.
-const VIDEO_STOPS: f64 = 60e3;
-const VIDEO_STARTS: f64 = 90e3;
+/// Below the first, bit/s, no encoder goes, and what it sends all the same is taken from sound; from the second on there is room
+/// for pictures again.
+const VIDEO_STOPS: f64 = 30e3;
+const VIDEO_STARTS: f64 = 45e3;
 /// Set aside for our own reports, bit/s.
 const REPORTS_BPS: f64 = 8e3;
 /// Set aside for sound until it is measured, bit/s on the wire.
@@ -32,6 +33,11 @@ const LIMITED_SHARE: f64 = 0.7;
 const FLOWING: Duration = Duration::from_secs(1);
 /// And this long while the path carries none.
 const STOPPED: Duration = Duration::from_secs(120);
+/// A path that carries no pictures is tried with a few for so long, after this pause and longer ones: it may carry them again,
+/// and sound alone does not show it.
+const TRY: Duration = Duration::from_secs(1);
+const TRY_AFTER: Duration = Duration::from_secs(10);
+const TRY_AFTER_AT_MOST: Duration = Duration::from_secs(60);
 /// When more than this waits here, the encoder is to fall below the estimate until it has left.
 const WAIT: Duration = Duration::from_millis(80);
 const WAIT_SHARE: f64 = 0.85;
@@ -106,6 +112,9 @@ pub(in crate::transport) struct Sender {
     all: Meter,
     last_frame: Option<Instant>,
     stopped: bool,
+    /// When pictures are tried next, or since when they are; and the pause before.
+    try_at: Option<Instant>,
+    pause: Duration,
     told: Option<(Instant, u32)>,
 }
 
@@ -122,6 +131,8 @@ impl Sender {
             all: Meter::default(),
             last_frame: None,
             stopped: false,
+            try_at: None,
+            pause: TRY_AFTER,
             told: None,
         }
     }
@@ -213,7 +224,7 @@ impl Sender {
         [pacer, self.estimator.poll_timeout()].into_iter().flatten().min()
     }
 
-    fn video_bps(&mut self) -> u32 {
+    fn video_bps(&mut self, now: Instant) -> u32 {
         let sound = self.sound.rate.map_or(SOUND_BPS, |rate| rate * 8.0);
         let wire = self.estimator.bps() - sound - REPORTS_BPS;
         let again = wire - (self.again.rate.unwrap_or(0.0) * 8.0).min(wire * MAX_AGAIN);
@@ -227,12 +238,25 @@ impl Sender {
             bps *= WAIT_SHARE;
         }
         self.stopped = bps < if self.stopped { VIDEO_STARTS } else { VIDEO_STOPS };
-        if self.stopped { 0 } else { bps as u32 }
+        if !self.stopped {
+            (self.try_at, self.pause) = (None, TRY_AFTER);
+            return bps as u32;
+        }
+        let begins = *self.try_at.get_or_insert(now + self.pause);
+        if now < begins {
+            return 0;
+        }
+        if now < begins + TRY {
+            return VIDEO_STARTS as u32;
+        }
+        self.pause = (self.pause * 2).min(TRY_AFTER_AT_MOST);
+        self.try_at = Some(now + self.pause);
+        0
     }
 
     /// The target, when it is time to tell it.
     pub(in crate::transport) fn target(&mut self, now: Instant) -> Option<Target> {
-        let video_bps = self.video_bps();
+        let video_bps = self.video_bps(now);
         let due = self.told.is_none_or(|(at, told)| {
             let changed = (f64::from(video_bps) - f64::from(told)).abs() > f64::from(told) * TELL_CHANGE;
             changed || now.saturating_duration_since(at) >= TELL_EVERY

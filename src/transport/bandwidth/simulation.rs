@@ -446,6 +446,35 @@ fn a_drop_is_followed_and_the_old_rate_found_again() {
 }
 
 #[test]
+fn a_path_with_hardly_more_room_than_for_sound_keeps_the_sound() {
+    for bps in [64e3, 80e3, 100e3] {
+        let rates = vec![(0.0, 2e6), (10.0, bps)];
+        let seen = alone(&Link { rates, ..link(0.0) }, 120, 1);
+        tell(&format!("{} kbit/s", bps / 1e3), &seen, 0, bps, 20.0, 120.0);
+        assert!(seen.sound_lost < 0.03 && seen.queue_ms(0.5, 20.0, 120.0) < 200.0, "{bps}");
+    }
+}
+
+#[test]
+fn pictures_come_back_however_long_there_was_no_room_for_them() {
+    for (seed, camera_from) in [(1, 0), (2, 0), (3, 200_000)] {
+        let start = Instant::now();
+        let rates = vec![(0.0, 2e6), (10.0, 0.08e6), (190.0, 2e6)];
+        let mut flow = call(2.5e6, 0, start, 0);
+        if let Flow::Call(call) = &mut flow {
+            call.encoder.next = camera_from;
+        }
+        // Without a picture the queue says nothing of the path; silence does.
+        let deaf = if camera_from > 0 { (150.0, 180.0) } else { (0.0, 0.0) };
+        let seen = run(&Link { rates, deaf, ..link(0.0) }, vec![flow], 290, start, seed);
+        tell("80 kbit/s for three minutes", &seen, 0, 0.08e6, 30.0, 190.0);
+        let after = seen.rate(0, 270.0, 290.0);
+        println!("{:.0} kbit/s afterwards, camera from {camera_from} ms", after / 1e3);
+        assert!(after > 1.5e6, "{after}");
+    }
+}
+
+#[test]
 fn random_loss_is_no_reason_to_fall() {
     for (loss, burst) in [(0.02, 1.0), (0.05, 1.0), (0.1, 1.0), (0.03, 4.0)] {
         for seed in 1..3 {
