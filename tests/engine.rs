@@ -322,7 +322,13 @@ async fn a_report_says_what_the_call_was_like_and_never_with_whom_or_where() {
     })
     .await;
     ana.says(Command::SaveReport(after.clone())).await;
-    ana.sees("both files", |_| (during.exists() && after.exists()).then_some(())).await;
+    // A file changes nothing in the view.
+    let written = async {
+        while !(during.exists() && after.exists()) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, written).await.unwrap();
     for file in [during, after] {
         let text = std::fs::read_to_string(file).unwrap();
         let report: serde_json::Value = serde_json::from_str(&text).unwrap();

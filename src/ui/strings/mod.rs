@@ -467,6 +467,7 @@ mod tests {
             "(V)",
             "(Y4M)",
             "(WAV)",
+            "(JSON)",
             "(Ctrl+L)",
         ];
         for (name, text) in ALL {
