@@ -14,6 +14,7 @@ use crate::engine::network::NetworkChange;
 use crate::engine::outbox::{Outbox, PathInlet};
 use crate::engine::receiving::Inbound;
 use crate::engine::view::PeerId;
+use crate::rendezvous::local;
 use crate::transport::sdp::CandidateKind;
 use crate::transport::{Path, PathConfig, PathError, PathEvent, Role};
 
@@ -223,8 +224,9 @@ impl Driver {
     /// The addresses to look for a way on. Without any the driver would end, so the old sockets stay until there are some.
     fn own_addresses(&self) -> Option<Vec<IpAddr>> {
         let config = &self.plan.config;
-        let (own, here) = (own_addresses(), config.allow_loopback || config.bind.iter().all(IpAddr::is_loopback));
-        (here || own.iter().any(|ip| !ip.is_loopback())).then_some(own)
+        let here = config.allow_loopback || config.bind.iter().all(IpAddr::is_loopback);
+        let connected = here || local::usable_addresses().is_ok_and(|own| !own.is_empty());
+        connected.then(own_addresses)
     }
 
     /// Makes an offer that restarts ICE, on the addresses as they are now.
@@ -266,7 +268,9 @@ impl Driver {
                 let route = path.stats().await.pair;
                 // A relayed or reflexive address says nothing of the interface behind it.
                 let own = route.filter(|route| route.local_kind == CandidateKind::Host).map(|route| route.local.ip());
-                if mending.handle_network(Instant::now(), change.breaks(own)) {
+                // A way that is still sought is to be sought by the new addresses, too.
+                let breaks = change.breaks(own) || route.is_none() && change.came;
+                if mending.handle_network(Instant::now(), breaks) {
                     self.tell.news(PathNews::Disconnected);
                 }
             }

@@ -129,9 +129,12 @@ fn is_up(interface: &Interface) -> bool {
 }
 
 fn rank(interfaces: Vec<Interface>) -> Vec<IpAddr> {
+    let within = |interface: &&Interface| order(interface.ip()).is_some();
+    // A carrier can be told a second late. Where none runs yet, those that are not down are better than nothing.
+    let none_runs = !interfaces.iter().filter(within).any(is_up);
     let mut ranked: Vec<(u8, IpAddr)> = interfaces
         .iter()
-        .filter(|interface| is_up(interface))
+        .filter(|interface| is_up(interface) || none_runs && interface.oper_status != IfOperStatus::Down)
         .filter_map(|interface| {
             let order = order(interface.ip())?;
             Some((if is_bridge(&interface.name) { order + 10 } else { order }, interface.ip()))
@@ -220,6 +223,8 @@ mod tests {
         assert_eq!(found.last(), Some(&IpAddr::from([192, 168, 3, 5])));
         assert!(!found.contains(&IpAddr::from([192, 168, 1, 5])));
         assert_eq!(found.len(), if cfg!(unix) { 1 } else { 2 });
+        let early = Interface { oper_status: IfOperStatus::Unknown, ..interface("wlan0", "192.168.2.5") };
+        assert_eq!(rank(vec![early]), [IpAddr::from([192, 168, 2, 5])], "its carrier may be told late");
     }
 
     #[test]
