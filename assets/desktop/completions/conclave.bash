@@ -56,7 +56,7 @@ _conclave() {
 
     case "${cmd}" in
         conclave)
-            opts="-h -V --config --log-file --list-devices --help --version call log help"
+            opts="-h -V --config --log-file --list-devices --cpu-pictures --help --version call log help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -78,7 +78,7 @@ _conclave() {
             return 0
             ;;
         conclave__subcmd__call)
-            opts="-h --name --camera --mic --speaker --seconds --wait --admit-all --relay --video --report --snapshot --record-video --record-audio --record-encoded --log --remove --hand-over --hide-address --turn --turn-user --turn-password-file --only-relay --only-network --only-country --country-table --config --log-file --help"
+            opts="-h --name --camera --mic --speaker --seconds --wait --admit-all --relay --video --watch-height --report --snapshot --record-video --record-audio --record-encoded --log --remove --hand-over --hide-address --turn --turn-user --turn-password-file --turn-ca --only-relay --only-network --only-country --country-table --config --log-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -113,6 +113,10 @@ _conclave() {
                     return 0
                     ;;
                 --video)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --watch-height)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -153,6 +157,10 @@ _conclave() {
                     return 0
                     ;;
                 --turn-password-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --turn-ca)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

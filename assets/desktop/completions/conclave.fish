@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_conclave_global_optspecs
-    string join \n config= log-file= list-devices h/help V/version
+    string join \n config= log-file= list-devices cpu-pictures h/help V/version
 end
 
 function __fish_conclave_needs_command
@@ -27,6 +27,7 @@ end
 complete -c conclave -n "__fish_conclave_needs_command" -l config -d 'Folder of settings, identity and contacts' -r -F
 complete -c conclave -n "__fish_conclave_needs_command" -l log-file -d 'Write the log here instead of to standard error (what is logged: RUST_LOG)' -r -F
 complete -c conclave -n "__fish_conclave_needs_command" -l list-devices -d 'List cameras, microphones and speakers, and end'
+complete -c conclave -n "__fish_conclave_needs_command" -l cpu-pictures -d 'Convert pictures without the graphics card (where its driver shows them wrongly)'
 complete -c conclave -n "__fish_conclave_needs_command" -s h -l help -d 'Print help'
 complete -c conclave -n "__fish_conclave_needs_command" -s V -l version -d 'Print version'
 complete -c conclave -n "__fish_conclave_needs_command" -a "call" -d 'Hold a meeting without a window'
@@ -40,6 +41,7 @@ complete -c conclave -n "__fish_conclave_using_subcommand call" -l seconds -d 'H
 complete -c conclave -n "__fish_conclave_using_subcommand call" -l wait -d 'How long to wait for it to connect' -r
 complete -c conclave -n "__fish_conclave_using_subcommand call" -l relay -d 'Use this relay instead of the one inside the app (hosting only): `wss://host` or `host:port` with TLS, `ws://host:port` without' -r
 complete -c conclave -n "__fish_conclave_using_subcommand call" -l video -d 'Size and rate of the picture' -r
+complete -c conclave -n "__fish_conclave_using_subcommand call" -l watch-height -d 'Ask the others for pictures of no more rows than this many need; 0: for none' -r
 complete -c conclave -n "__fish_conclave_using_subcommand call" -l report -d 'Write a JSON report here' -r -F
 complete -c conclave -n "__fish_conclave_using_subcommand call" -l snapshot -d 'Write the last picture of the first peer here, as PNG' -r -F
 complete -c conclave -n "__fish_conclave_using_subcommand call" -l record-video -d 'Write every decoded picture of the first peer here, as Y4M' -r -F
@@ -47,9 +49,10 @@ complete -c conclave -n "__fish_conclave_using_subcommand call" -l record-audio 
 complete -c conclave -n "__fish_conclave_using_subcommand call" -l record-encoded -d 'Write the encoded pictures as sent, before sealing, here (H.264 Annex B)' -r -F
 complete -c conclave -n "__fish_conclave_using_subcommand call" -l log -d 'Write the signed meeting log here (`conclave log verify` reads it)' -r -F
 complete -c conclave -n "__fish_conclave_using_subcommand call" -l remove -d 'Send out whoever has this name, so many seconds after the first came in (hosting only)' -r
-complete -c conclave -n "__fish_conclave_using_subcommand call" -l turn -d 'TURN server to pass media on, over UDP' -r
+complete -c conclave -n "__fish_conclave_using_subcommand call" -l turn -d 'TURN server to pass media on: HOST:PORT over UDP, turn:HOST:PORT?transport=tcp over TCP, turns:HOST:PORT over TLS' -r
 complete -c conclave -n "__fish_conclave_using_subcommand call" -l turn-user -d 'User name at the TURN server' -r
 complete -c conclave -n "__fish_conclave_using_subcommand call" -l turn-password-file -d 'File whose first line is the password at the TURN server' -r -F
+complete -c conclave -n "__fish_conclave_using_subcommand call" -l turn-ca -d 'File with the certificate authority of your TURN server (PEM), if it has its own' -r -F
 complete -c conclave -n "__fish_conclave_using_subcommand call" -l only-relay -d 'Use no other relay and TURN server than this (can be repeated)' -r
 complete -c conclave -n "__fish_conclave_using_subcommand call" -l only-network -d 'Use only addresses in this network, such as 192.0.2.0/24 (can be repeated)' -r
 complete -c conclave -n "__fish_conclave_using_subcommand call" -l only-country -d 'Use only addresses in this country, such as DE, by the table of countries (can be repeated)' -r
