@@ -2,8 +2,8 @@
 //!
 //! Nothing leaves without a key: while [`Outbox`] holds no sealers, or nobody listens, encoders do not even run.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use crate::crypto::frame::{Kid, Sealer, Stream};
 use crate::crypto::sender_keys::SenderKey;
+use crate::engine::lock;
 use crate::engine::view::PeerId;
 
 /// Frames that may wait for one peer's path. Past that the path is stuck, and old pictures are of no use.
@@ -21,9 +22,6 @@ const KEY_FRAME_INTERVAL: Duration = Duration::from_millis(300);
 /// picture can be lost while their side of the path is still being set up.
 const FIRST_KEY_FRAME_INTERVAL: Duration = Duration::from_millis(60);
 const FIRST_KEY_FRAMES: u32 = 4;
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// A sealed frame on its way to a peer.
 #[derive(Clone)]

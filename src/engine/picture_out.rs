@@ -1,10 +1,11 @@
 //! Own pictures on their way out: the newest is encoded on a thread of its own, and handed to the [`Outbox`].
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use crate::engine::lock;
 use crate::engine::outbox::Outbox;
 use crate::engine::recording::EncodedRecorder;
 use crate::media::frame::{Latest, Picture};
@@ -13,10 +14,6 @@ use crate::protocol::media_header::VideoHeader;
 
 /// Ticks of the video RTP clock in a millisecond (RFC 6184 §5.1).
 const VIDEO_TICKS_PER_MS: u32 = 90;
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// The thread that encodes pictures. Dropping it ends the thread.
 pub(crate) struct VideoSender {
