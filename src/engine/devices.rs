@@ -1,9 +1,10 @@
 //! Own camera, microphone and speaker: opened when wanted, released when not, watched while they run.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::engine::input::{Input, Inputs};
+use crate::engine::lock;
 use crate::engine::view::{DeviceState, Own};
 use crate::engine::words;
 use crate::media::device::{CameraChoice, DeviceInfo, DeviceList, MicChoice, SpeakerChoice};
@@ -235,7 +236,7 @@ impl Devices {
 
     /// Pictures and sound go there from now on. Devices that run go on running.
     pub(crate) fn connect(&mut self, pictures: Option<PictureInlet>, sound: Option<Arc<Outbox>>) {
-        *self.picture_outlet.lock().unwrap_or_else(PoisonError::into_inner) = pictures;
+        *lock(&self.picture_outlet) = pictures;
         self.line.outlet.set(sound);
     }
 
@@ -251,7 +252,7 @@ impl Devices {
         let (own, wake, outlet) = (self.picture.clone(), self.wake.clone(), self.picture_outlet.clone());
         let sink = move |picture: Arc<Picture>| {
             own.put(picture.clone());
-            if let Some(inlet) = &*outlet.lock().unwrap_or_else(PoisonError::into_inner) {
+            if let Some(inlet) = &*lock(&outlet) {
                 inlet(picture);
             }
             wake();

@@ -41,7 +41,7 @@ mod trust;
 pub mod view;
 pub mod words;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -52,6 +52,11 @@ pub use event::Event;
 pub use links::link_checker;
 pub use start::{EngineOptions, StartError, Wake, start};
 pub use view::{LinkCheck, View};
+
+/// What a mutex guards, even if a thread that held it panicked: nothing here is left half changed.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// The one thing a window (or a headless run) holds of the engine.
 ///

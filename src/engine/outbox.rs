@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 
 use crate::crypto::frame::{Kid, Sealer, Stream};
 use crate::crypto::sender_keys::SenderKey;
+use crate::engine::lock;
 use crate::engine::view::PeerId;
 use crate::media::adapt::{Chooser, LAYERS, Layer, Step, WISH_INTERVAL, Want, Workload, share_out, step_for_lines};
 use crate::media::redundancy::LossLedger;
@@ -28,9 +29,6 @@ const KEY_FRAME_INTERVAL: Duration = Duration::from_millis(300);
 /// picture can be lost while their side of the path is still being set up.
 const FIRST_KEY_FRAME_INTERVAL: Duration = Duration::from_millis(60);
 const FIRST_KEY_FRAMES: u32 = 4;
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// A sealed frame on its way to a peer.
 #[derive(Clone)]

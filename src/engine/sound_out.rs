@@ -1,10 +1,11 @@
 //! Own sound on its way out: processed, measured, silenced when muted, encoded, and handed to the [`Outbox`].
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use crate::engine::hear_myself::Mirror;
+use crate::engine::lock;
 use crate::engine::outbox::Outbox;
 use crate::media::frame::{BLOCK, SAMPLE_RATE};
 use crate::media::level::LevelMeter;
@@ -18,10 +19,6 @@ use crate::settings::Sound;
 const SPEECH: f32 = 0.55;
 /// Where the count of speech-like blocks is full: 25 blocks (half a second) at six each.
 const SPOKEN_FULL: u32 = 150;
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// What the microphone's thread and the window both look at.
 #[derive(Default)]

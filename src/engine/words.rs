@@ -194,7 +194,7 @@ pub fn left(reason: LeaveReason) -> &'static str {
         LeaveReason::Violation => "closed the session, because what this device sent was not right",
         LeaveReason::Replaced => "has seen you come in from elsewhere",
         LeaveReason::Dropped => {
-            "closed the session: it heard nothing from this device for too long, or began anew with it. Come back by the link"
+            "closed the session: it heard nothing from this device for too long, or began anew with it"
         }
         LeaveReason::Removed => "has sent you out of the meeting",
         _ => "closed the session",
