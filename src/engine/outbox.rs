@@ -28,6 +28,11 @@ const KEY_FRAME_INTERVAL: Duration = Duration::from_millis(300);
 /// picture can be lost while their side of the path is still being set up.
 const FIRST_KEY_FRAME_INTERVAL: Duration = Duration::from_millis(60);
 const FIRST_KEY_FRAMES: u32 = 4;
+/// Somebody whose path carries no pictures is sent a still one this often.
+const STILL_INTERVAL: Duration = Duration::from_secs(1);
+/// What was planned longer ago says nothing: the camera gives no pictures.
+const PLANNED_LATELY: Duration = Duration::from_secs(2);
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -65,6 +70,26 @@ struct Listener {
     /// It asked for a key frame, or lost something.
     wants_key: bool,
     first_key_frames: u32,
+    /// When it was sent the last picture, while its path carries none.
+    still: Option<Instant>,
+    /// Bits a second that it would be sent if its path carried anything; 0: it wants no pictures.
+    worth: u32,
+}
+
+impl Listener {
+    /// Its path carries no pictures. Whether a still one is due at `now`.
+    fn still_is_due(&mut self, now: Instant) -> bool {
+        if self.current.take().is_some() {
+            self.still = Some(now);
+        }
+        self.still.is_none_or(|at| now.saturating_duration_since(at) >= STILL_INTERVAL)
+    }
+
+    /// Whether only a key frame is of use to it. Into a queue that nobody empties none is made: the others would pay for it.
+    fn needs_key(&self, slot: usize) -> bool {
+        let stuck = self.starved && self.video.capacity() < PATH_QUEUE / 2;
+        self.wanted == Some(slot) && !stuck && (self.wants_key || self.starved || self.current != Some(slot))
+    }
 }
 
 /// How many rows a peer has a place for: the newest wish, and the one that is in force.
@@ -117,6 +142,8 @@ pub(crate) struct Outbox {
     /// The layers made last.
     layers: Mutex<Vec<Layer>>,
     overloaded: AtomicBool,
+    /// When there last was a picture to plan for.
+    planned: Mutex<Option<Instant>>,
     /// What the networks lose of the own sound.
     pub(super) losses: Mutex<LossLedger>,
     /// Grows whenever somebody new listens or the key changes.
@@ -135,6 +162,7 @@ impl Outbox {
             wishes: Mutex::default(),
             layers: Mutex::default(),
             overloaded: AtomicBool::new(false),
+            planned: Mutex::default(),
             losses: Mutex::default(),
             audience: AtomicU64::new(0),
             counters: SendCounters::default(),
@@ -171,6 +199,8 @@ impl Outbox {
             current: None,
             wants_key: true,
             first_key_frames: FIRST_KEY_FRAMES,
+            still: None,
+            worth: 0,
         });
         PathInlet { video: video_out, audio: audio_out }
     }
@@ -182,12 +212,32 @@ impl Outbox {
         lock(&self.losses).forget(Instant::now(), peer);
     }
 
-    /// The path to `peer` carries so many bits of pictures a second.
+    /// The path to `peer` carries so many bits of pictures a second; 0: none but a still one now and then.
     pub(crate) fn set_target(&self, peer: PeerId, video_bps: u32) {
-        self.set_narrow(peer, video_bps < NARROW_BPS);
+        // What comes from a path that is being closed is not kept: nobody would ever take it back.
         for listener in lock(&self.listeners).iter_mut().filter(|listener| listener.peer == peer) {
             listener.target = Some(video_bps);
+            lock(&self.losses).set_narrow(Instant::now(), peer, video_bps < NARROW_BPS);
         }
+    }
+
+    /// A peer's side reports that `loss` (0 to 1) of what is sent to it does not arrive: it decides how often sound is repeated.
+    pub(crate) fn set_loss(&self, peer: PeerId, loss: f32) {
+        let listeners = lock(&self.listeners);
+        if listeners.iter().any(|listener| listener.peer == peer) {
+            lock(&self.losses).handle_loss(Instant::now(), peer, loss);
+        }
+    }
+
+    /// Whoever's path has ended by itself is no listener any more.
+    fn prune(&self, listeners: &mut Vec<Listener>) {
+        listeners.retain(|listener| {
+            let gone = listener.audio.is_closed() || listener.video.is_closed();
+            if gone {
+                lock(&self.losses).forget(Instant::now(), listener.peer);
+            }
+            !gone
+        });
     }
 
     /// `peer` has a place for pictures of `height` rows; 0: it wants none. Whatever it says, it has an effect at most four
@@ -200,7 +250,9 @@ impl Outbox {
 
     /// The next picture of every layer is to be a key frame.
     pub(crate) fn want_key_frame(&self) {
-        lock(&self.listeners).iter_mut().for_each(|listener| listener.wants_key = true);
+        for listener in lock(&self.listeners).iter_mut() {
+            (listener.wants_key, listener.still) = (true, None);
+        }
     }
 
     /// The next picture of the layer that `peer` has is to be a key frame.
@@ -214,9 +266,7 @@ impl Outbox {
     /// up the wish.
     pub(super) fn take_key_frame_wish(&self, slot: usize, now: Instant, last: Option<Instant>) -> bool {
         let mut listeners = lock(&self.listeners);
-        let wishes = |listener: &&mut Listener| {
-            listener.wanted == Some(slot) && (listener.wants_key || listener.starved || listener.current != Some(slot))
-        };
+        let wishes = |listener: &&mut Listener| listener.needs_key(slot);
         let first = listeners.iter_mut().filter(wishes).any(|listener| listener.first_key_frames > 0);
         let interval = if first { FIRST_KEY_FRAME_INTERVAL } else { KEY_FRAME_INTERVAL };
         if last.is_some_and(|last| now.saturating_duration_since(last) < interval) {
@@ -238,21 +288,29 @@ impl Outbox {
             return Vec::new();
         }
         self.overloaded.store(load.is_overloaded(), Ordering::Relaxed);
+        *lock(&self.planned) = Some(now);
         let mut listeners = lock(&self.listeners);
+        self.prune(&mut listeners);
         let mut wishes = lock(&self.wishes);
         let (mut wants, mut who) = (Vec::new(), Vec::new());
+        let first = load.first_step(ladder);
         for (at, listener) in listeners.iter_mut().enumerate() {
             let carries = listener.chooser.choose(now, ladder, listener.target);
             let height = wishes.get_mut(&listener.peer).map_or(u32::MAX, |wish| wish.height(now));
-            if height == 0 {
+            let asks = step_for_lines(ladder, height);
+            let worth = ladder.get(asks.max(first)).map_or(0, |step| step.enough().min(most));
+            listener.worth = if height == 0 { 0 } else { worth };
+            let carries_none = listener.target == Some(0);
+            if height == 0 || (carries_none && !listener.still_is_due(now)) {
                 (listener.wanted, listener.current) = (None, None);
                 continue;
             }
-            let asks = step_for_lines(ladder, height);
-            wants.push(Want { carries, asks, budget: listener.target, had: listener.wanted });
+            // A single picture: nobody else's rate is to follow from it.
+            let budget = listener.target.filter(|_| !carries_none);
+            wants.push(Want { carries, asks, budget, had: listener.wanted });
             who.push(at);
         }
-        let (mut layers, slots) = share_out(&wants, ladder, load.first_step(ladder), most);
+        let (mut layers, slots) = share_out(&wants, ladder, first, most);
         for (at, slot) in who.into_iter().zip(slots) {
             listeners[at].wanted = Some(slot);
         }
@@ -279,9 +337,20 @@ impl Outbox {
         }
     }
 
-    /// Whether the processor cannot encode as much as the paths would carry.
-    pub(crate) fn is_overloaded(&self) -> bool {
-        self.overloaded.load(Ordering::Relaxed)
+    /// Whether the processor cannot encode as much as the paths would carry. Not if there is nothing to encode.
+    pub(crate) fn is_overloaded(&self, now: Instant) -> bool {
+        self.planned_lately(now) && self.overloaded.load(Ordering::Relaxed)
+    }
+
+    /// Bits of pictures a second that `peer` would be sent if its path carried anything; `None` if it is to have none: there
+    /// are none, or it wants none.
+    pub(crate) fn worth_bps(&self, now: Instant, peer: PeerId) -> Option<u32> {
+        let worth = lock(&self.listeners).iter().find(|listener| listener.peer == peer).map(|listener| listener.worth);
+        worth.filter(|worth| *worth > 0 && self.planned_lately(now))
+    }
+
+    fn planned_lately(&self, now: Instant) -> bool {
+        lock(&self.planned).is_some_and(|at| now.saturating_duration_since(at) < PLANNED_LATELY)
     }
 
     pub(super) fn anyone_listens(&self) -> bool {
@@ -325,7 +394,9 @@ impl Outbox {
         let Some(sealed) = self.seal(plaintext, |sealers| &mut sealers.audio) else { return };
         let frame = Outgoing { sealed, rtp_ts, key: false };
         self.counters.audio_packets.fetch_add(1, Ordering::Relaxed);
-        for listener in lock(&self.listeners).iter() {
+        let mut listeners = lock(&self.listeners);
+        self.prune(&mut listeners);
+        for listener in listeners.iter() {
             let _ = listener.audio.try_send(frame.clone());
         }
     }
@@ -479,7 +550,82 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_takes_nothing_costs_the_others_no_more_than_key_frames_now_and_then() {
+    fn a_path_that_carries_no_pictures_gets_a_still_one_now_and_then_and_nobody_else_pays_for_it() {
+        let (outbox, mut inlets, start) = outbox(2);
+        let mut keys = [None; LAYERS];
+        outbox.set_target(1, 150_000);
+        outbox.set_target(2, 150_000);
+        send(&outbox, start, &mut keys);
+        outbox.set_target(2, 0);
+        inlets.iter_mut().for_each(|inlet| drop(received(inlet)));
+        let ladder = ladder((1280, 720), 30, Content::Camera);
+        let (mut stills, mut flowing) = (Vec::new(), 0);
+        for tick in 1..=100u64 {
+            let now = start + ms(tick * 100);
+            send(&outbox, now, &mut keys);
+            flowing += received(&mut inlets[0]).len();
+            stills.extend(received(&mut inlets[1]).into_iter().map(|got| got.1));
+            let layers = outbox.plan(now, &ladder, &Workload::default(), MOST);
+            assert!(layers.iter().all(|layer| layer.bitrate >= 150_000), "{layers:?}");
+        }
+        assert_eq!(flowing, 100, "the other one misses nothing");
+        assert!(stills.len() >= 8 && stills.len() <= 10 && stills.iter().all(|key| *key), "{stills:?}");
+        outbox.set_target(2, 150_000);
+        send(&outbox, start + ms(10_400), &mut keys);
+        send(&outbox, start + ms(10_433), &mut keys);
+        assert_eq!(received(&mut inlets[1]).iter().map(|got| got.1).collect::<Vec<_>>(), [true, false]);
+    }
+
+    #[test]
+    fn what_a_peer_would_be_sent_follows_its_wish_and_ends_with_the_pictures() {
+        let (outbox, _inlets, start) = outbox(2);
+        let mut keys = [None; LAYERS];
+        assert_eq!(outbox.worth_bps(start, 1), None, "no picture has come");
+        outbox.set_target(1, 100_000);
+        outbox.set_wish(2, 180);
+        send(&outbox, start, &mut keys);
+        let worth = |peer| outbox.worth_bps(start + ms(10), peer).unwrap();
+        assert!(worth(1) > 1_800_000 && worth(2) < 300_000, "{} {}", worth(1), worth(2));
+        outbox.set_wish(2, 0);
+        send(&outbox, start + ms(300), &mut keys);
+        assert_eq!(outbox.worth_bps(start + ms(300), 2), None, "it looks elsewhere");
+        assert_eq!(outbox.worth_bps(start + ms(3000), 1), None, "the camera is off");
+    }
+
+    #[test]
+    fn a_busy_processor_is_told_of_while_there_are_pictures_only() {
+        let (outbox, _inlets, start) = outbox(1);
+        let mut load = Workload::default();
+        for picture in 0..600 {
+            load.handle_encoded(start + ms(picture * 33), ms(40), ms(33), 1);
+        }
+        outbox.plan(start, &ladder((1280, 720), 30, Content::Camera), &load, MOST);
+        assert!(outbox.is_overloaded(start + ms(100)));
+        assert!(!outbox.is_overloaded(start + ms(3000)), "the camera is off");
+    }
+
+    #[test]
+    fn a_path_that_ended_by_itself_is_no_listener_and_leaves_nothing_behind() {
+        let (outbox, mut inlets, start) = outbox(2);
+        let mut keys = [None; LAYERS];
+        send(&outbox, start, &mut keys);
+        outbox.set_loss(2, 0.5);
+        drop(inlets.pop());
+        for tick in 1..20 {
+            assert!(
+                send(&outbox, start + ms(tick * 400), &mut keys).iter().all(|made| !made.2),
+                "no key frame for nobody"
+            );
+        }
+        outbox.set_loss(2, 0.5);
+        assert_eq!(lock(&outbox.losses).worst(), None);
+        drop(inlets);
+        outbox.send_audio(&[0; 50], 0);
+        assert!(!outbox.anyone_listens());
+    }
+
+    #[test]
+    fn a_peer_that_takes_nothing_costs_the_others_no_key_frames() {
         let (outbox, mut inlets, start) = outbox(2);
         let mut keys = [None; LAYERS];
         let mut made_keys = 0;
@@ -488,7 +634,7 @@ mod tests {
             made_keys += made.iter().filter(|made| made.2).count();
             received(&mut inlets[0]);
         }
-        assert!(made_keys <= 34 + 4, "{made_keys}");
+        assert!(made_keys <= 4, "{made_keys}");
         assert!(outbox.counters.video_dropped.load(Ordering::Relaxed) > 250);
     }
 }

@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use crate::engine::hear_myself::Mirror;
 use crate::engine::outbox::Outbox;
-use crate::engine::view::PeerId;
 use crate::media::frame::{BLOCK, SAMPLE_RATE};
 use crate::media::level::LevelMeter;
 use crate::media::opus::{OpusEncoder, PACKET};
@@ -123,16 +122,6 @@ pub(crate) struct SoundLine {
 }
 
 impl Outbox {
-    /// A peer's side reports that `loss` (0 to 1) of what is sent to it does not arrive: it decides how often sound is repeated.
-    pub(crate) fn set_loss(&self, peer: PeerId, loss: f32) {
-        lock(&self.losses).handle_loss(Instant::now(), peer, loss);
-    }
-
-    /// Whether the way to a peer carries sound and hardly any picture: then sound is not repeated twice.
-    pub(super) fn set_narrow(&self, peer: PeerId, narrow: bool) {
-        lock(&self.losses).set_narrow(Instant::now(), peer, narrow);
-    }
-
     /// How sound is to be repeated, and what loss the codec is to expect, in percent.
     fn redundancy(&self) -> (Redundancy, u8) {
         let losses = lock(&self.losses);
