@@ -3,10 +3,11 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::engine::lock;
 use crate::engine::outbox::Outbox;
 use crate::engine::picture_in::Latencies;
 use crate::engine::receiving::{Inbound, ReceiveCounters};
@@ -18,10 +19,6 @@ use crate::media::snapshot;
 use crate::media::source::VideoFormat;
 use crate::protocol::group_code::Code;
 use crate::protocol::meeting::RosterState;
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Recordings may take this long to be completed.
 const CLOSING: Duration = Duration::from_secs(10);

@@ -41,7 +41,7 @@ mod trust;
 pub mod view;
 pub mod words;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -61,6 +61,11 @@ pub struct Handle {
     events: mpsc::UnboundedReceiver<Event>,
     view: watch::Receiver<Arc<View>>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// Locks, whatever became of the thread that held it before.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// At the end, the engine may take this long to say goodbye and release the devices.

@@ -5,8 +5,8 @@
 //! it asked for, and [`Outbox::send_picture`] gives each peer one of them. A peer changes over at a key frame of its new layer.
 
 use std::collections::HashMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 
 use crate::crypto::frame::{Kid, Sealer, Stream};
 use crate::crypto::sender_keys::SenderKey;
+use crate::engine::lock;
 use crate::engine::view::PeerId;
 use crate::media::adapt::{Chooser, LAYERS, Layer, Step, WISH_INTERVAL, Want, Workload, share_out, step_for_lines};
 use crate::media::redundancy::LossLedger;
@@ -32,10 +33,6 @@ const FIRST_KEY_FRAMES: u32 = 4;
 const STILL_INTERVAL: Duration = Duration::from_secs(1);
 /// What was planned longer ago says nothing: the camera gives no pictures.
 const PLANNED_LATELY: Duration = Duration::from_secs(2);
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// A sealed frame on its way to a peer.
 #[derive(Clone)]

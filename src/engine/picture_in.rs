@@ -4,9 +4,10 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::engine::lock;
 use crate::engine::receiving::ReceiveCounters;
 use crate::engine::recording::PictureRecorder;
 use crate::media::decodable::{Advice, Decodable};
@@ -21,10 +22,6 @@ const FREEZE: Duration = Duration::from_millis(200);
 const WAITING: usize = 8;
 /// Latencies kept for a report: ten minutes at thirty pictures a second.
 const LATENCIES: usize = 18_000;
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Picture-in to picture-out times, known only for the built-in test picture, which carries its time of capture.
 #[derive(Default)]

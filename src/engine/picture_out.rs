@@ -2,10 +2,11 @@
 //! handed to it.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::engine::lock;
 use crate::engine::outbox::{EncodedLayer, Outbox};
 use crate::engine::recording::EncodedRecorder;
 use crate::media::adapt::{Bucket, Content, LAYERS, Layer, Step, Workload, ladder};
@@ -19,10 +20,6 @@ use crate::protocol::media_header::VideoHeader;
 const PUSH_DOWN: Duration = Duration::from_secs(1);
 /// Ticks of the video RTP clock in a millisecond (RFC 6184 §5.1).
 const VIDEO_TICKS_PER_MS: u32 = 90;
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// The thread that encodes pictures. Dropping it ends the thread.
 pub(crate) struct VideoSender {

@@ -2,12 +2,13 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::crypto::frame::{Opener, Stream};
 use crate::crypto::secret::Secret;
+use crate::engine::lock;
 use crate::engine::picture_in::{Decoder, DecoderTap, Job, Latencies, Pauses};
 use crate::engine::sound_in::SoundIn;
 use crate::media::frame::{BLOCK, Latest, Picture};
@@ -17,10 +18,6 @@ use crate::protocol::media_header::{AudioFrame, VideoHeader};
 
 /// Opened frames that may wait for the decoder: half a second. Past that the decoder has lost touch and starts afresh.
 const DECODER_QUEUE: usize = 16;
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// What was received from one peer, since the start.
 #[derive(Default)]
