@@ -138,6 +138,11 @@ impl<D> Slot<D> {
         }
     }
 
+    /// Whether the report says that the present opening has failed.
+    fn has_failed_by(&self, report: &DeviceReport) -> bool {
+        matches!(report.state, DeviceState::Failed(_)) && report.opening == self.opening && self.device.is_some()
+    }
+
     fn accept(&mut self, report: &DeviceReport, now: Instant) -> bool {
         if report.opening != self.opening || self.device.is_none() {
             return false;
@@ -385,19 +390,21 @@ impl Devices {
                 self.camera.accept(report, now)
             }
             DeviceKind::Mic => {
+                let failed = self.mic.has_failed_by(report);
                 let changed = self.mic.accept(report, now);
-                if changed && matches!(self.mic.state, DeviceState::Failed(_)) {
+                // It may have failed for the same reason as before: that changes nothing to be seen.
+                if failed {
                     self.keep_cadence();
-                }
-                if changed && let Some(name) = self.mic.fall_back(now, named!(MicChoice, &self.mic_choice)) {
-                    self.notes.push(DeviceNote::Gone(DeviceKind::Mic, name));
+                    if let Some(name) = self.mic.fall_back(now, named!(MicChoice, &self.mic_choice)) {
+                        self.notes.push(DeviceNote::Gone(DeviceKind::Mic, name));
+                    }
                 }
                 changed
             }
             DeviceKind::Speaker => {
+                let failed = self.speaker.has_failed_by(report);
                 let changed = self.speaker.accept(report, now);
-                if changed && let Some(name) = self.speaker.fall_back(now, named!(SpeakerChoice, &self.speaker_choice))
-                {
+                if failed && let Some(name) = self.speaker.fall_back(now, named!(SpeakerChoice, &self.speaker_choice)) {
                     self.notes.push(DeviceNote::Gone(DeviceKind::Speaker, name));
                 }
                 changed
@@ -509,6 +516,24 @@ mod tests {
         }
         devices.choose_mic(MicChoice::Device("Headset".into()));
         assert!(devices.mic.instead.is_none(), "choosing it again tries it again");
+    }
+
+    #[test]
+    fn a_microphone_that_fails_again_for_the_same_reason_leaves_silence_in_its_place() {
+        let now = Instant::now();
+        let mut devices = devices();
+        devices.choose_mic(MicChoice::Default);
+        for attempt in 0..3 {
+            devices.apply_mic();
+            let changed = devices.handle(&report(&devices, DeviceState::Failed("no server".into())), now);
+            assert_eq!(changed, attempt == 0, "the same is to be seen");
+            assert!(devices.silence.is_some(), "attempt {attempt}: packets go out at the same pace");
+        }
+        // Another that was chosen and fails alike is replaced all the same.
+        devices.choose_mic(MicChoice::Device("Headset".into()));
+        devices.apply_mic();
+        devices.handle(&report(&devices, DeviceState::Failed("no server".into())), now);
+        assert_eq!(devices.take_notes(), [DeviceNote::Gone(DeviceKind::Mic, "Headset".into())]);
     }
 
     #[test]

@@ -77,6 +77,11 @@ impl Shown {
 }
 
 impl Member {
+    /// Whether a pause between their pictures is one: not while their camera is off, or nobody looks.
+    pub(crate) fn expect_pictures(&self) {
+        self.inbound.expect_pictures(self.camera_on && self.shown.height != Some(0));
+    }
+
     /// A path has been sought for so long that something must be in its way.
     pub(crate) fn finds_no_path(&self) -> bool {
         self.link == PeerLink::Connecting && self.since.elapsed() > PATH_PATIENCE

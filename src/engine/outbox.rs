@@ -5,8 +5,8 @@
 //! it asked for, and [`Outbox::send_picture`] gives each peer one of them. A peer changes over at a key frame of its new layer.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -29,6 +29,8 @@ const KEY_FRAME_INTERVAL: Duration = Duration::from_millis(300);
 /// picture can be lost while their side of the path is still being set up.
 const FIRST_KEY_FRAME_INTERVAL: Duration = Duration::from_millis(60);
 const FIRST_KEY_FRAMES: u32 = 4;
+/// What was planned longer ago says nothing: the camera gives no pictures.
+const PLANNED_LATELY: Duration = Duration::from_secs(2);
 
 /// A sealed frame on its way to a peer.
 #[derive(Clone)]
@@ -63,6 +65,16 @@ struct Listener {
     /// It asked for a key frame, or lost something.
     wants_key: bool,
     first_key_frames: u32,
+    /// Bits a second that it would be sent if its path carried anything; 0: it wants no pictures.
+    worth: u32,
+}
+
+impl Listener {
+    /// Whether only a key frame is of use to it. Into a queue that nobody empties none is made: the others would pay for it.
+    fn needs_key(&self, slot: usize) -> bool {
+        let stuck = self.starved && self.video.capacity() < PATH_QUEUE / 2;
+        self.wanted == Some(slot) && !stuck && (self.wants_key || self.starved || self.current != Some(slot))
+    }
 }
 
 /// How many rows a peer has a place for: the newest wish, and the one that is in force.
@@ -115,6 +127,8 @@ pub(crate) struct Outbox {
     /// The layers made last.
     layers: Mutex<Vec<Layer>>,
     overloaded: AtomicBool,
+    /// When there last was a picture to plan for.
+    planned: Mutex<Option<Instant>>,
     /// What the networks lose of the own sound.
     pub(super) losses: Mutex<LossLedger>,
     /// Grows whenever somebody new listens or the key changes.
@@ -133,6 +147,7 @@ impl Outbox {
             wishes: Mutex::default(),
             layers: Mutex::default(),
             overloaded: AtomicBool::new(false),
+            planned: Mutex::default(),
             losses: Mutex::default(),
             audience: AtomicU64::new(0),
             counters: SendCounters::default(),
@@ -169,6 +184,7 @@ impl Outbox {
             current: None,
             wants_key: true,
             first_key_frames: FIRST_KEY_FRAMES,
+            worth: 0,
         });
         PathInlet { video: video_out, audio: audio_out }
     }
@@ -182,20 +198,13 @@ impl Outbox {
         lock(&self.losses).forget(Instant::now(), peer);
     }
 
-    /// The path to `peer` carries so many bits of pictures a second.
+    /// The path to `peer` carries so many bits of pictures a second; 0: none.
     pub(crate) fn set_target(&self, peer: PeerId, video_bps: u32) {
+        // What comes from a path that is being closed is not kept: nobody would ever take it back.
         for listener in lock(&self.listeners).iter_mut().filter(|listener| listener.peer == peer) {
             listener.target = Some(video_bps);
             lock(&self.losses).set_narrow(Instant::now(), peer, video_bps < NARROW_BPS);
         }
-    }
-
-    /// `peer` has a place for pictures of `height` rows; 0: it wants none. Whatever it says, it has an effect at most four
-    /// times a second.
-    pub(crate) fn set_wish(&self, peer: PeerId, height: u32) {
-        let mut wishes = lock(&self.wishes);
-        let wish = wishes.entry(peer).or_insert(Wish { newest: height, height, since: None });
-        wish.newest = height;
     }
 
     /// A peer's side reports that `loss` (0 to 1) of what is sent to it does not arrive: it decides how often sound is repeated.
@@ -204,6 +213,25 @@ impl Outbox {
         if listeners.iter().any(|listener| listener.peer == peer) {
             lock(&self.losses).handle_loss(Instant::now(), peer, loss);
         }
+    }
+
+    /// Whoever's path has ended by itself is no listener any more.
+    fn prune(&self, listeners: &mut Vec<Listener>) {
+        listeners.retain(|listener| {
+            let gone = listener.audio.is_closed() || listener.video.is_closed();
+            if gone {
+                lock(&self.losses).forget(Instant::now(), listener.peer);
+            }
+            !gone
+        });
+    }
+
+    /// `peer` has a place for pictures of `height` rows; 0: it wants none. Whatever it says, it has an effect at most four
+    /// times a second.
+    pub(crate) fn set_wish(&self, peer: PeerId, height: u32) {
+        let mut wishes = lock(&self.wishes);
+        let wish = wishes.entry(peer).or_insert(Wish { newest: height, height, since: None });
+        wish.newest = height;
     }
 
     /// The next picture of every layer is to be a key frame.
@@ -222,9 +250,7 @@ impl Outbox {
     /// up the wish.
     pub(super) fn take_key_frame_wish(&self, slot: usize, now: Instant, last: Option<Instant>) -> bool {
         let mut listeners = lock(&self.listeners);
-        let wishes = |listener: &&mut Listener| {
-            listener.wanted == Some(slot) && (listener.wants_key || listener.starved || listener.current != Some(slot))
-        };
+        let wishes = |listener: &&mut Listener| listener.needs_key(slot);
         let first = listeners.iter_mut().filter(wishes).any(|listener| listener.first_key_frames > 0);
         let interval = if first { FIRST_KEY_FRAME_INTERVAL } else { KEY_FRAME_INTERVAL };
         if last.is_some_and(|last| now.saturating_duration_since(last) < interval) {
@@ -246,22 +272,27 @@ impl Outbox {
             return Vec::new();
         }
         self.overloaded.store(load.is_overloaded(), Ordering::Relaxed);
+        *lock(&self.planned) = Some(now);
         let mut listeners = lock(&self.listeners);
+        self.prune(&mut listeners);
         let mut wishes = lock(&self.wishes);
         let (mut wants, mut who) = (Vec::new(), Vec::new());
+        let first = load.first_step(ladder);
         for (at, listener) in listeners.iter_mut().enumerate() {
             let carries = listener.chooser.choose(now, ladder, listener.target);
             let height = wishes.get_mut(&listener.peer).map_or(u32::MAX, |wish| wish.height(now));
+            let asks = step_for_lines(ladder, height);
+            let worth = ladder.get(asks.max(first)).map_or(0, |step| step.enough().min(most));
+            listener.worth = if height == 0 { 0 } else { worth };
             // A path that has no room for pictures has room for sound as long as it gets none.
             if height == 0 || listener.target == Some(0) {
                 (listener.wanted, listener.current) = (None, None);
                 continue;
             }
-            let asks = step_for_lines(ladder, height);
             wants.push(Want { carries, asks, budget: listener.target, had: listener.wanted });
             who.push(at);
         }
-        let (mut layers, slots) = share_out(&wants, ladder, load.first_step(ladder), most);
+        let (mut layers, slots) = share_out(&wants, ladder, first, most);
         for (at, slot) in who.into_iter().zip(slots) {
             listeners[at].wanted = Some(slot);
         }
@@ -288,9 +319,20 @@ impl Outbox {
         }
     }
 
-    /// Whether the processor cannot encode as much as the paths would carry.
-    pub(crate) fn is_overloaded(&self) -> bool {
-        self.overloaded.load(Ordering::Relaxed)
+    /// Whether the processor cannot encode as much as the paths would carry. Not if there is nothing to encode.
+    pub(crate) fn is_overloaded(&self, now: Instant) -> bool {
+        self.planned_lately(now) && self.overloaded.load(Ordering::Relaxed)
+    }
+
+    /// Bits of pictures a second that `peer` would be sent if its path carried anything; `None` if it is to have none: there
+    /// are none, or it wants none.
+    pub(crate) fn worth_bps(&self, now: Instant, peer: PeerId) -> Option<u32> {
+        let worth = lock(&self.listeners).iter().find(|listener| listener.peer == peer).map(|listener| listener.worth);
+        worth.filter(|worth| *worth > 0 && self.planned_lately(now))
+    }
+
+    fn planned_lately(&self, now: Instant) -> bool {
+        lock(&self.planned).is_some_and(|at| now.saturating_duration_since(at) < PLANNED_LATELY)
     }
 
     pub(super) fn anyone_listens(&self) -> bool {
@@ -334,7 +376,9 @@ impl Outbox {
         let Some(sealed) = self.seal(plaintext, |sealers| &mut sealers.audio) else { return };
         let frame = Outgoing { sealed, rtp_ts, key: false };
         self.counters.audio_packets.fetch_add(1, Ordering::Relaxed);
-        for listener in lock(&self.listeners).iter() {
+        let mut listeners = lock(&self.listeners);
+        self.prune(&mut listeners);
+        for listener in listeners.iter() {
             let _ = listener.audio.try_send(frame.clone());
         }
     }
@@ -504,18 +548,55 @@ mod tests {
     }
 
     #[test]
-    fn what_is_heard_of_a_path_that_has_ended_repeats_no_sound() {
-        let (outbox, _inlets, _) = outbox(1);
-        outbox.set_loss(1, 0.5);
-        assert!(lock(&outbox.losses).worst().is_some());
-        outbox.remove(1);
-        outbox.set_loss(1, 0.5);
-        outbox.set_target(1, 0);
-        assert_eq!(lock(&outbox.losses).worst(), None);
+    fn what_a_peer_would_be_sent_follows_its_wish_and_ends_with_the_pictures() {
+        let (outbox, _inlets, start) = outbox(2);
+        let mut keys = [None; LAYERS];
+        assert_eq!(outbox.worth_bps(start, 1), None, "no picture has come");
+        outbox.set_target(1, 100_000);
+        outbox.set_wish(2, 180);
+        send(&outbox, start, &mut keys);
+        let worth = |peer| outbox.worth_bps(start + ms(10), peer).unwrap();
+        assert!(worth(1) > 1_800_000 && worth(2) < 300_000, "{} {}", worth(1), worth(2));
+        outbox.set_wish(2, 0);
+        send(&outbox, start + ms(300), &mut keys);
+        assert_eq!(outbox.worth_bps(start + ms(300), 2), None, "it looks elsewhere");
+        assert_eq!(outbox.worth_bps(start + ms(3000), 1), None, "the camera is off");
     }
 
     #[test]
-    fn a_peer_that_takes_nothing_costs_the_others_no_more_than_key_frames_now_and_then() {
+    fn a_busy_processor_is_told_of_while_there_are_pictures_only() {
+        let (outbox, _inlets, start) = outbox(1);
+        let mut load = Workload::default();
+        for picture in 0..600 {
+            load.handle_encoded(start + ms(picture * 33), ms(40), ms(33), 1);
+        }
+        outbox.plan(start, &ladder((1280, 720), 30, Content::Camera), &load, MOST);
+        assert!(outbox.is_overloaded(start + ms(100)));
+        assert!(!outbox.is_overloaded(start + ms(3000)), "the camera is off");
+    }
+
+    #[test]
+    fn a_path_that_ended_by_itself_is_no_listener_and_leaves_nothing_behind() {
+        let (outbox, mut inlets, start) = outbox(2);
+        let mut keys = [None; LAYERS];
+        send(&outbox, start, &mut keys);
+        outbox.set_loss(2, 0.5);
+        drop(inlets.pop());
+        for tick in 1..20 {
+            assert!(
+                send(&outbox, start + ms(tick * 400), &mut keys).iter().all(|made| !made.2),
+                "no key frame for nobody"
+            );
+        }
+        outbox.set_loss(2, 0.5);
+        assert_eq!(lock(&outbox.losses).worst(), None);
+        drop(inlets);
+        outbox.send_audio(&[0; 50], 0);
+        assert!(!outbox.anyone_listens());
+    }
+
+    #[test]
+    fn a_peer_that_takes_nothing_costs_the_others_no_key_frames() {
         let (outbox, mut inlets, start) = outbox(2);
         let mut keys = [None; LAYERS];
         let mut made_keys = 0;
@@ -524,7 +605,7 @@ mod tests {
             made_keys += made.iter().filter(|made| made.2).count();
             received(&mut inlets[0]);
         }
-        assert!(made_keys <= 34 + 4, "{made_keys}");
+        assert!(made_keys <= 4, "{made_keys}");
         assert!(outbox.counters.video_dropped.load(Ordering::Relaxed) > 250);
     }
 }

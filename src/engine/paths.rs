@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::engine::input::PathNews;
 use crate::engine::peer_path::{PathPlan, PeerPath};
-use crate::engine::room::{Room, bitrate, tell};
+use crate::engine::room::{Room, tell};
 use crate::engine::series::What;
 use crate::engine::view::{PeerId, PeerLink, PeerStats};
 use crate::engine::words;
@@ -15,6 +15,7 @@ impl Room {
     pub(crate) fn watch(&mut self, now: Instant, peer: PeerId, height: u32) {
         if let Some(member) = self.member(peer) {
             member.shown.height = Some(u16::try_from(height).unwrap_or(u16::MAX));
+            member.expect_pictures();
         }
         self.send_wishes(now);
     }
@@ -115,6 +116,7 @@ impl Room {
                 if let Some(member) = self.member(peer) {
                     (member.role, member.verification) = (old.role, old.verification);
                     member.shown.height = old.shown.height;
+                    member.expect_pictures();
                 }
             }
             Err(error) => tracing::error!(%error, "no thread for a peer's pictures"),
@@ -169,7 +171,8 @@ impl Room {
             }
             PathNews::Ruled(why) => member.refused = Some(words::policy_error(why)),
             PathNews::Stats(stats) => {
-                self.statistics.handle_path(now, member, *stats, bitrate(self.format));
+                let wanted = self.outbox.as_ref().and_then(|outbox| outbox.worth_bps(now, peer));
+                self.statistics.handle_path(now, member, *stats, wanted);
                 self.statistics.handle_own(now, self.outbox.as_deref());
             }
         }

@@ -48,6 +48,30 @@ struct Waiting {
     picture: Picture,
 }
 
+/// Which pauses between pictures count: those in which some were to come.
+#[derive(Default)]
+pub(super) struct Pauses {
+    expected: AtomicBool,
+    /// There was a time without since the last picture.
+    rested: AtomicBool,
+}
+
+impl Pauses {
+    pub(super) fn set_expected(&self, expected: bool) {
+        if expected && !self.expected.load(Ordering::Acquire) {
+            self.rested.store(true, Ordering::Release);
+        }
+        self.expected.store(expected, Ordering::Release);
+    }
+
+    /// The pause that ends with a picture at `now`, if the last was shown at `shown`.
+    fn ended(&self, now: Instant, shown: Option<Instant>) -> Duration {
+        // A picture may come before word that there will be some, or after word that there will be none.
+        let rested = self.rested.swap(false, Ordering::AcqRel) || !self.expected.load(Ordering::Acquire);
+        shown.filter(|_| !rested).map_or(Duration::ZERO, |shown| now.saturating_duration_since(shown))
+    }
+}
+
 /// What the decoder thread needs besides the frames.
 pub(crate) struct DecoderTap {
     /// Called after each picture.
@@ -69,6 +93,7 @@ pub(super) struct Decoder {
     pub(super) lips: Arc<Mutex<LipSync>>,
     /// Grows when what came so far is no longer to be shown.
     pub(super) era: Arc<AtomicU64>,
+    pub(super) pauses: Arc<Pauses>,
     pub(super) tap: DecoderTap,
     pub(super) shown_at: Option<Instant>,
 }
@@ -143,7 +168,7 @@ impl Decoder {
         self.counters.height.store(picture.height as u32, Ordering::Relaxed);
         lock(&self.first_picture).get_or_insert(now);
         self.counters.last_picture.store(source::unix_millis(), Ordering::Relaxed);
-        let pause = self.shown_at.replace(now).map_or(Duration::ZERO, |last| now - last);
+        let pause = self.pauses.ended(now, self.shown_at.replace(now));
         self.counters.longest_pause_ms.fetch_max(pause.as_millis() as u64, Ordering::Relaxed);
         if pause > FREEZE {
             self.counters.freeze_ms.fetch_add(pause.as_millis() as u64, Ordering::Relaxed);
@@ -166,5 +191,30 @@ impl Decoder {
         }
         self.picture.put(picture);
         (self.tap.wake)();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_camera_that_was_off_and_a_window_that_was_hidden_are_no_pauses() {
+        let pauses = Pauses::default();
+        let (start, second) = (Instant::now(), Duration::from_secs(1));
+        assert_eq!(
+            pauses.ended(start + second, Some(start)),
+            Duration::ZERO,
+            "nobody has said that pictures will come"
+        );
+        pauses.set_expected(true);
+        assert_eq!(pauses.ended(start + 2 * second, Some(start + second)), Duration::ZERO);
+        assert_eq!(pauses.ended(start + 4 * second, Some(start + 2 * second)), 2 * second);
+        pauses.set_expected(false);
+        assert_eq!(pauses.ended(start + 5 * second, Some(start + 4 * second)), Duration::ZERO, "a late one");
+        pauses.set_expected(true);
+        pauses.set_expected(true);
+        assert_eq!(pauses.ended(start + 60 * second, Some(start + 5 * second)), Duration::ZERO);
+        assert_eq!(pauses.ended(start + 61 * second, Some(start + 60 * second)), second);
     }
 }

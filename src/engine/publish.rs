@@ -57,7 +57,7 @@ impl Session {
 
     /// What gets in the way, most serious first.
     pub(super) fn notices(&self) -> Vec<Notice> {
-        let mut notices = Vec::new();
+        let (now, mut notices) = (std::time::Instant::now(), Vec::new());
         let Some((room, own)) = self.meeting_and_own() else { return notices };
         if room.forked {
             notices.push(Notice::Forked);
@@ -90,7 +90,7 @@ impl Session {
         if own.mic_on && self.monitor().is_silent() {
             notices.push(Notice::MicSilent);
         }
-        if room.outbox.as_ref().is_some_and(|outbox| own.camera_on && outbox.is_overloaded()) {
+        if room.outbox.as_ref().is_some_and(|outbox| own.camera_on && outbox.is_overloaded(now)) {
             notices.push(Notice::Overloaded);
         }
         if self.monitor().is_speaking_muted() {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::crypto::frame::{Opener, Stream};
 use crate::crypto::secret::Secret;
 use crate::engine::lock;
-use crate::engine::picture_in::{Decoder, DecoderTap, Job, Latencies};
+use crate::engine::picture_in::{Decoder, DecoderTap, Job, Latencies, Pauses};
 use crate::engine::sound_in::SoundIn;
 use crate::media::frame::{BLOCK, Latest, Picture};
 use crate::media::jitter::JitterStats;
@@ -48,6 +48,7 @@ pub(crate) struct Inbound {
     lips: Arc<Mutex<LipSync>>,
     /// Grows when what came so far is no longer to be shown.
     era: Arc<AtomicU64>,
+    pauses: Arc<Pauses>,
     overflowed: AtomicBool,
     level: AtomicU32,
     /// The newest decoded picture.
@@ -76,6 +77,7 @@ impl Inbound {
             stopped: AtomicBool::new(false),
             wants_key: Arc::default(),
             era: Arc::default(),
+            pauses: Arc::default(),
             lips: Arc::new(Mutex::new(LipSync::new(Instant::now()))),
             overflowed: AtomicBool::new(false),
             level: AtomicU32::new(0),
@@ -94,6 +96,7 @@ impl Inbound {
             wants_key: inbound.wants_key.clone(),
             lips: inbound.lips.clone(),
             era: inbound.era.clone(),
+            pauses: inbound.pauses.clone(),
             tap,
             shown_at: None,
         };
@@ -122,6 +125,11 @@ impl Inbound {
     pub(crate) fn clear_picture(&self) {
         self.era.fetch_add(1, Ordering::AcqRel);
         self.picture.clear();
+    }
+
+    /// Whether pictures are to come; while they are not, a pause between two is none.
+    pub(crate) fn expect_pictures(&self, expected: bool) {
+        self.pauses.set_expected(expected);
     }
 
     /// How loud they are, 0..=1.

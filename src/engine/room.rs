@@ -374,6 +374,7 @@ impl Room {
             Told::MediaState { peer, mic, camera } => {
                 if let Some(member) = self.member(peer) {
                     (member.mic_on, member.camera_on) = (mic, camera);
+                    member.expect_pictures();
                     if !camera {
                         member.inbound.clear_picture();
                     }
@@ -532,7 +533,7 @@ pub(super) fn tell(said: Result<(), MeetingError>) {
 }
 
 /// Bits a second where nothing limits them.
-pub(super) fn bitrate(format: VideoFormat) -> u32 {
+fn bitrate(format: VideoFormat) -> u32 {
     let pixels = (format.width * format.height) as u64 * u64::from(format.fps);
     (BITRATE_720P30 * pixels / (1280 * 720 * 30)).clamp(LEAST_BITRATE, 2 * BITRATE_720P30) as u32
 }

@@ -69,14 +69,14 @@ struct Estimate {
 
 /// The one place where the estimator's figures come in.
 fn estimate(stats: &PathStats) -> Estimate {
-    // Zero: nothing has been measured yet.
-    let known = |bps: u32| (bps > 0).then_some(bps);
+    // Without an estimate nothing has been measured yet; with one, a target of zero says that there is no room for pictures.
+    let known = (stats.estimate_bps > 0).then_some(());
     Estimate {
-        target_bps: known(stats.target_bps),
-        estimate_bps: known(stats.estimate_bps),
-        acked_bps: known(stats.acked_bps),
-        queue_ms: known(stats.estimate_bps).map(|_| stats.queue_delay_ms as f32),
-        network_limited: known(stats.estimate_bps).map(|_| stats.limited_by == LimitedBy::Network),
+        target_bps: known.map(|()| stats.target_bps),
+        estimate_bps: known.map(|()| stats.estimate_bps),
+        acked_bps: (stats.acked_bps > 0).then_some(stats.acked_bps),
+        queue_ms: known.map(|()| stats.queue_delay_ms as f32),
+        network_limited: known.map(|()| stats.limited_by == LimitedBy::Network || stats.target_bps == 0),
     }
 }
 
@@ -91,8 +91,9 @@ impl Statistics {
         self.series.note(now, peer, what);
     }
 
-    /// Takes the figures of a path. `wanted_bps` is what is sent where nothing limits it.
-    pub(crate) fn handle_path(&mut self, now: Instant, member: &mut Member, stats: PathStats, wanted_bps: u32) {
+    /// Takes the figures of a path. `wanted_bps` is what pictures would take on it if nothing limited them; `None` if none are
+    /// to be sent.
+    pub(crate) fn handle_path(&mut self, now: Instant, member: &mut Member, stats: PathStats, wanted_bps: Option<u32>) {
         let reading = Reading::of(now, member, stats);
         if let Some(profile) = &reading.path.srtp_cipher {
             self.series.set_srtp(member.id, profile);
@@ -117,7 +118,7 @@ impl Statistics {
 
     /// Takes the figures of this process, if it is time.
     pub(crate) fn handle_own(&mut self, now: Instant, outbox: Option<&Outbox>) {
-        self.overloaded = outbox.is_some_and(Outbox::is_overloaded);
+        self.overloaded = outbox.is_some_and(|outbox| outbox.is_overloaded(now));
         let before = self.own.unwrap_or_default();
         if before.at.is_some_and(|at| now.saturating_duration_since(at) < OWN_EVERY) {
             return;
@@ -249,17 +250,21 @@ fn shown(row: &PeerRow, member: &Member) -> PeerStats {
     }
 }
 
-fn figures(row: &PeerRow, estimate: &Estimate, member: &Member, wanted_bps: u32, overloaded: bool) -> Figures {
+/// What pictures would take as a multiple of what the network lets through, if it is the network that limits them.
+fn shortage(estimate: &Estimate, wanted_bps: Option<u32>) -> Option<f32> {
+    let target = estimate.target_bps.filter(|_| estimate.network_limited != Some(false))?;
+    wanted_bps.map(|wanted| wanted as f32 / target.max(1) as f32)
+}
+
+fn figures(row: &PeerRow, estimate: &Estimate, member: &Member, wanted_bps: Option<u32>, overloaded: bool) -> Figures {
     // Before their first picture it is the camera that is slow, or the path, and the tile says so itself.
     let pictures =
         member.camera_on && member.shown.height != Some(0) && member.inbound.counters.video_decoded.load(Relaxed) > 0;
-    let sending = row.out_fps > 0.0 || row.out_frames_refused > 0.0;
-    let limited = sending && estimate.network_limited != Some(false);
     Figures {
         loss_out: row.out_loss_percent / 100.0,
         loss_in: row.in_loss_percent / 100.0,
         rtt: (!row.rtt_ms.is_nan()).then(|| Duration::from_secs_f32(row.rtt_ms.clamp(0.0, 60_000.0) / 1e3)),
-        shortage: estimate.target_bps.filter(|_| limited).map(|target| wanted_bps as f32 / (target.max(1) as f32)),
+        shortage: shortage(estimate, wanted_bps),
         pictures: pictures.then(|| Pictures { fps: row.in_fps, frozen: (row.freeze_ms / 1e3).clamp(0.0, 1.0) }),
         concealed: concealed(row),
         overloaded,
@@ -327,6 +332,22 @@ mod tests {
     #[test]
     fn a_counter_that_begins_anew_counts_from_its_start() {
         assert_eq!((since(7, 5), since(3, 5)), (2.0, 3.0));
+    }
+
+    #[test]
+    fn pictures_that_need_little_or_are_not_there_are_not_short_of_anything() {
+        let path = |target_bps, limited_by| {
+            let mut stats = PathStats { estimate_bps: 300_000, target_bps, limited_by, ..PathStats::default() };
+            stats.acked_bps = 250_000;
+            estimate(&stats)
+        };
+        let network = path(200_000, LimitedBy::Network);
+        assert_eq!(shortage(&network, Some(2_000_000)), Some(10.0));
+        assert_eq!(shortage(&network, Some(200_000)), Some(1.0), "they show it small");
+        assert_eq!(shortage(&network, None), None, "the camera is off, or nobody looks");
+        assert_eq!(shortage(&path(200_000, LimitedBy::Application), Some(2_000_000)), None);
+        assert!(shortage(&path(0, LimitedBy::Application), Some(200_000)) > Some(10.0), "no room for any");
+        assert_eq!(shortage(&estimate(&PathStats::default()), Some(200_000)), None, "nothing is known");
     }
 
     #[test]

@@ -64,14 +64,7 @@ pub fn settings_error(error: &SettingsError) -> String {
 
 /// Said when echo cancellation and its like have failed.
 pub fn sound_unprocessed() -> String {
-    "Echo and noise could not be taken out of your microphone’s sound. It goes out as it is; the others may hear an echo.".into()
-}
-
-/// The price of a variable bit rate, said where it is chosen. The shares are of all bytes on the wire, measured with the
-/// built-in voice.
-pub fn variable_bitrate() -> &'static str {
-    "Saves about 5 % of the sound’s data while you speak and a third while you are silent. The sizes of packets then show \
-     whoever carries them when you speak, and may show what is said."
+    "Echo and noise could not be taken out of your microphone's sound. It goes out as it is; the others may hear an echo.".into()
 }
 
 /// A contact could not be kept.

@@ -108,6 +108,8 @@ impl Watch {
                             (waiting, stands) = (false, false);
                             // What cannot leave now is dropped, not kept: it would come late, and all at once.
                             self.connected.store(false, Ordering::Release);
+                            // Nor is anything taken from a way that the policy has not seen.
+                            self.shared.held.store(self.policy.restricts(), Ordering::Release);
                         }
                         event = Some(told);
                     }
