@@ -242,8 +242,8 @@ impl LayerEncoder {
         }
         let scaled = ((picture.width, picture.height) != (self.layer.width, self.layer.height)).then(|| {
             let mut scaled = self.scaler.fit_copy(picture);
-            if let Some(stamp) = plan.stamped.then(|| stamp::read(picture)).flatten() {
-                stamp::write(&mut scaled, stamp);
+            if plan.stamped {
+                stamp::carry(picture, &mut scaled);
             }
             scaled
         });

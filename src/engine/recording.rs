@@ -12,6 +12,7 @@ use std::thread::JoinHandle;
 use crate::media::frame::{BLOCK, Picture};
 use crate::media::scale::Scaler;
 use crate::media::source::VideoFormat;
+use crate::media::stamp;
 use crate::media::wav::WavRecorder;
 use crate::media::y4m::Y4mWriter;
 
@@ -36,7 +37,11 @@ impl PictureRecorder {
                 // Later pictures take the size of the first.
                 let smaller = picture.width < format.width && picture.height < format.height;
                 let written = match smaller && writer.pictures() == 0 {
-                    true => writer.write(&scaler.stretch(&picture)),
+                    true => {
+                        let mut stretched = scaler.stretch(&picture);
+                        stamp::carry(&picture, &mut stretched);
+                        writer.write(&stretched)
+                    }
                     false => writer.write(&picture),
                 };
                 if let Err(error) = written {

@@ -3,7 +3,7 @@
 //! The strip lies along the bottom edge: 72 blocks of 16×16 pixels, each dark (0) or light (1), in as many rows as the
 //! width asks for. Most significant bit first: 24 bits of counter, 40 bits of milliseconds, 8 bits of CRC
 //! (polynomial 0x07, start 0xFF, over the eight bytes before it). It survives the video codec at a low bit rate;
-//! it does not survive scaling. Only the built-in test picture carries one, and a film made for measuring: never a camera's.
+//! it does not survive scaling, after which [`carry`] writes it anew. Only the built-in test picture carries one, and a film made for measuring: never a camera's.
 
 use super::frame::Picture;
 
@@ -120,6 +120,13 @@ pub fn read(picture: &Picture) -> Option<Stamp> {
         bytes[bit / 8] |= u8::from(sum / 64 > threshold) << (7 - bit % 8);
     }
     Stamp::from_bytes(bytes)
+}
+
+/// Writes the stamp of `picture`, if it has one, into `scaled`, the same picture in another size.
+pub fn carry(picture: &Picture, scaled: &mut Picture) {
+    if let Some(stamp) = read(picture) {
+        write(scaled, stamp);
+    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use std::time::Instant;
 use super::convert::{Colours, MAX_HEIGHT, MAX_WIDTH, recolour, well_formed};
 use super::frame::Picture;
 use super::scale::Scaler;
+use super::stamp;
 
 /// Longest header line, and longest line before a picture, in bytes.
 const MAX_LINE: u64 = 1024;
@@ -319,11 +320,12 @@ impl<W: Write> Y4mWriter<W> {
                 none.insert((Scaler::new(width, height), (width, height)))
             }
         };
-        let fitted;
+        let mut fitted;
         let picture = if *size == (width, height) {
             picture
         } else {
             fitted = centred(scaler.stretch(picture), *size);
+            stamp::carry(picture, &mut fitted);
             &fitted
         };
         self.output.write_all(b"FRAME\n")?;
@@ -504,6 +506,24 @@ mod tests {
             for picture in read(format!("YUV4MPEG2 {rest}").into_bytes()).unwrap_or_default() {
                 assert!(well_formed(&picture));
             }
+        }
+    }
+
+    #[test]
+    fn a_stamp_outlasts_the_change_to_the_size_of_the_first() {
+        let mut writer = Y4mWriter::new(Vec::new(), 30);
+        let stamped = |width, height, counter| {
+            let mut picture = Picture::black(width, height, std::time::Instant::now());
+            stamp::write(&mut picture, stamp::Stamp::new(counter, 1_000));
+            picture
+        };
+        writer.write(&stamped(1280, 720, 7)).unwrap();
+        writer.write(&stamped(640, 360, 8)).unwrap();
+        let mut reader = Y4mReader::new(std::io::Cursor::new(writer.finish().unwrap())).unwrap();
+        for counter in [7, 8] {
+            let picture = reader.next_picture().unwrap().unwrap();
+            assert_eq!((picture.width, picture.height), (1280, 720));
+            assert_eq!(stamp::read(&picture).map(|stamp| stamp.counter), Some(counter));
         }
     }
 }
