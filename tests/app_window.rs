@@ -81,6 +81,15 @@ impl Screen {
         pixels
     }
 
+    /// Waits until the screen shows something else than `before`.
+    fn changes(&self, path: &Path, before: &[u8]) {
+        let until = Instant::now() + PATIENCE;
+        while self.pixels(path) == before {
+            assert!(Instant::now() < until, "the screen stays as it was: {}", path.display());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
     /// Waits until the screen shows at least so many colours: a picture of a scene, not a plain surface.
     fn shows_colours(&self, path: &Path, least: usize) {
         let until = Instant::now() + PATIENCE;
@@ -184,7 +193,10 @@ fn a_picture_looks_the_same_whether_the_graphics_card_or_the_processor_converts_
             let shot = pictures().join(format!("still-{height}-{by}.png"));
             // What has the focus first is the button that starts a meeting.
             screen.shows_colours(&shot, 20);
+            let before = settled(&screen, &shot);
             screen.key(&window, "Tab");
+            // A key that comes before the button is seen to have the focus is for nobody.
+            screen.changes(&shot, &before);
             screen.key(&window, "Return");
             screen.shows_colours(&shot, 2_000);
             let pixels = settled(&screen, &shot);
